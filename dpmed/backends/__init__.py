@@ -1,0 +1,1 @@
+"""THE MACHINES: cpu, cuda, ipu behind one small interface: the sum of per-patient clipped gradients."""

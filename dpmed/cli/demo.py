@@ -1,0 +1,6 @@
+"""`dpmed demo`."""
+
+
+def demo() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`dpmed doctor`."""
+
+
+def doctor() -> None:
+    """Not built yet."""
+    raise NotImplementedError

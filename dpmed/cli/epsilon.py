@@ -1,0 +1,6 @@
+"""`dpmed epsilon`."""
+
+
+def epsilon() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`dpmed evaluate`."""
+
+
+def evaluate() -> None:
+    """Not built yet."""
+    raise NotImplementedError

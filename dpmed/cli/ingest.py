@@ -1,0 +1,6 @@
+"""`dpmed ingest`."""
+
+
+def ingest() -> None:
+    """Not built yet."""
+    raise NotImplementedError

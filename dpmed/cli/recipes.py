@@ -1,0 +1,11 @@
+"""`dpmed recipes`."""
+
+import typer
+
+recipes = typer.Typer()
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`dpmed train`."""
+
+
+def train() -> None:
+    """Not built yet."""
+    raise NotImplementedError

@@ -1,0 +1,1 @@
+"""THE VOCABULARY: frozen records, configuration, folders, events and errors. Free of torch."""

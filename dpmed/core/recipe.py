@@ -1,0 +1,175 @@
+"""A recipe: everything that decides a training run except the data. TOML in, one frozen record out."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from dpmed.core.errors import ConfigError
+from dpmed.core.manifest import Task
+from dpmed.core.record import Record, describe
+from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataRecipe(Record):
+    """What of a patient enters one step.
+
+    `image_size` is the size of one slice (2-D) or patch (3-D) in voxels; `draws_per_patient` slices, patches or
+    views of a patient are averaged into one gradient, inside the one clip. `foreground_fraction` of the draws of a
+    segmentation patient are centred on tumour, where there is one.
+    """
+
+    modalities: Annotated[tuple[str, ...], Field(min_length=1)]
+    spatial_dims: Literal[2, 3]
+    image_size: Annotated[tuple[Count, ...], Field(min_length=2, max_length=3)]
+    spacing_mm: tuple[Positive, ...] | None = None
+    window_hu: tuple[float, float] = (-1000.0, 400.0)
+    draws_per_patient: Count = 1
+    foreground_fraction: Fraction = 0.5
+    augment: bool = True
+
+    @model_validator(mode="after")
+    def _sizes_fit_the_dimensions(self) -> "DataRecipe":
+        if len(self.image_size) != self.spatial_dims:
+            raise ValueError(f"image_size needs {self.spatial_dims} numbers, one per spatial dimension")
+        if self.spacing_mm is not None and len(self.spacing_mm) != self.spatial_dims:
+            raise ValueError(f"spacing_mm needs {self.spatial_dims} numbers, one per spatial dimension")
+        if self.window_hu[0] >= self.window_hu[1]:
+            raise ValueError("window_hu needs its lower bound first")
+        return self
+
+
+class ModelRecipe(Record):
+    """A network of the catalogue and its width (channels of the first stage)."""
+
+    name: str
+    width: Count = 16
+
+
+class PrivacyRecipe(Record):
+    """What is promised. The noise is calibrated to `epsilon`, unless `noise_multiplier` sets it outright."""
+
+    epsilon: Positive = 8.0
+    delta: Probability = 1e-3
+    clip_norm: Positive = 1.0
+    clipping: ClippingMode = "flat"
+    expected_batch_size: Count = 32
+    steps: Count = 100
+    noise_multiplier: Positive | None = None
+
+
+class OptimizerRecipe(Record):
+    """How a noisy gradient changes the weights. `ema_decay` 0 keeps no moving average."""
+
+    name: Literal["sgd", "adam"] = "sgd"
+    learning_rate: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Recipe(Record):
+    """The whole of a recipe file."""
+
+    name: str
+    summary: str
+    task: Task
+    data: DataRecipe
+    model: ModelRecipe
+    privacy: PrivacyRecipe = PrivacyRecipe()
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    hardware: HardwareFlags = HardwareFlags()
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """The names that `dpmed recipes` lists."""
+    folder = resources.files("dpmed.recipes")
+    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def recipe_text(name_or_file: str) -> str:
+    """The TOML text of a shipped recipe or of a file."""
+    if name_or_file in shipped_recipes():
+        return resources.files("dpmed.recipes").joinpath(f"{name_or_file}.toml").read_text()
+    path = Path(name_or_file)
+    if path.suffix == ".toml" and path.is_file():
+        return path.read_text()
+    raise ConfigError(
+        f"no recipe {name_or_file!r}{did_you_mean(name_or_file, shipped_recipes())}",
+        hint="dpmed recipes lists the shipped ones; a file must end in .toml",
+    )
+
+
+def load_recipe(name_or_file: str, *, settings: Iterable[str] = ()) -> Recipe:
+    """Read a recipe and apply `KEY=VALUE` settings such as `privacy.clip_norm=0.5`.
+
+    Raises `ConfigError` for an unknown recipe or key (with the nearest known one) and for a value out of range.
+    """
+    try:
+        content = tomllib.loads(recipe_text(name_or_file))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the recipe is not valid TOML: {error}", hint="dpmed recipes show covid-ct") from None
+    for setting in settings:
+        _apply(content, setting)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error), hint="dpmed recipes show NAME prints every key with its value") from None
+
+
+def _apply(content: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {setting!r} is not KEY=VALUE", hint="for example --set privacy.clip_norm=0.5")
+    *tables, leaf = key.strip().split(".")
+    for table in tables:
+        content = content.setdefault(table, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"--set {key}: {table} is a value, not a table", hint="dpmed recipes show NAME")
+    content[leaf] = _toml_value(value.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        return f"unknown recipe key {'.'.join(path)!r}{did_you_mean('.'.join(path), known_keys())}"
+    return f"recipe key {describe(error)}"
+
+
+def known_keys() -> tuple[str, ...]:
+    """Every key a recipe may hold, dotted."""
+    return tuple(_keys_of(Recipe, ""))
+
+
+def _keys_of(record: type[Record], prefix: str) -> Iterable[str]:
+    for name, field in record.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Record):
+            yield from _keys_of(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """A suffix that names the nearest known word, or nothing. A bare key also matches by its last part."""
+    words = tuple(known)
+    by_leaf: Mapping[str, str] = {word.rsplit(".", 1)[-1]: word for word in words}
+    near = difflib.get_close_matches(wrong, words, n=1, cutoff=0.6)
+    if not near:
+        near = [by_leaf[leaf] for leaf in difflib.get_close_matches(wrong.rsplit(".", 1)[-1], by_leaf, n=1)]
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,112 @@
+"""Public settings as values: what is guaranteed, how fast it may run, what is built, what was spent."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dpmed.core.record import Record
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+Unit = Literal["patient"]
+Neighbouring = Literal["add-or-remove-one"]
+Accountant = Literal["pld", "prv", "rdp"]
+ClippingMode = Literal["flat", "per-layer"]
+Engine = Literal["nano", "vmap"]
+Device = Literal["auto", "cpu", "cuda", "ipu"]
+Mechanism = Literal["poisson-subsampled-gaussian", "none"]
+
+
+class ClippingSpec(Record):
+    """How one patient's gradient is bounded: `flat` over all weights, or `per-layer` with equal shares.
+
+    Per-layer clips each of L parameter tensors at `l2_clip_norm / sqrt(L)`, so the whole is bounded by
+    `l2_clip_norm` either way. `None` bounds nothing and is for the non-private comparison alone.
+    """
+
+    mode: ClippingMode = "flat"
+    l2_clip_norm: Positive | None
+
+
+class PrivacySpec(Record):
+    """What a run promises, all of it public. `noise_multiplier` is None until `privacy.accounting.calibrated`.
+
+    `sample_rate` is the probability with which each patient is drawn into a step; `expected_batch_size` is the fixed
+    divisor of every step, `sample_rate` times the number of training patients.
+    """
+
+    unit: Unit = "patient"
+    neighbouring: Neighbouring = "add-or-remove-one"
+    epsilon: Positive | None
+    delta: Probability
+    clipping: ClippingSpec
+    sample_rate: Rate
+    expected_batch_size: Positive
+    steps: Count
+    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class HardwareFlags(Record):
+    """How fast and where; never changes a released number beyond float tolerance."""
+
+    device: Device = "auto"
+    engine: Engine = "vmap"
+    nano_batch: Count = 4
+    precision: Literal["float32", "float64"] = "float32"
+    workers: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0)] = 0
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+
+
+class ModelSpec(Record):
+    """A network of the catalogue by name, with all it takes to build it again."""
+
+    name: str
+    spatial_dims: Literal[2, 3]
+    in_channels: Count
+    out_channels: Count
+    width: Count
+
+
+class TaskSpec(Record):
+    """What the network is trained for: one logit per class of a patient, or one logit per voxel and region."""
+
+    kind: Literal["classification", "segmentation"]
+    outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Entry(Record):
+    """One line of a run's ledger: one step's mechanism, written before the weights change."""
+
+    step: Annotated[int, Field(ge=0)]
+    mechanism: Mechanism
+    sample_rate: Rate
+    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clip_norm: Positive | None
+
+
+class Statement(Record):
+    """The guarantee in numbers and words (promise 8: an epsilon is never printed alone).
+
+    `epsilon` is None where nothing is guaranteed; `valid` is False then, and with fixed noise (`--demo-seed`).
+    """
+
+    epsilon: Annotated[float, Field(ge=0)] | None
+    delta: Probability
+    unit: Unit = "patient"
+    neighbouring: Neighbouring = "add-or-remove-one"
+    accountant: Accountant = "pld"
+    second_opinions: dict[str, float]
+    noise_multiplier: float
+    sample_rate: float
+    clip_norm: float | None
+    steps: int
+    assumptions: tuple[str, ...]
+    covers: tuple[str, ...]
+    does_not_cover: tuple[str, ...]
+    valid: bool
+    why_invalid: str = ""
+    words: str

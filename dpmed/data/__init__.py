@@ -1,0 +1,1 @@
+"""THE PIPELINE: manifest to tensors, one MONAI pipeline for every task and every device."""

@@ -1,0 +1,1 @@
+"""ROOM 2: plan, the training loop, checkpoints."""

@@ -1,0 +1,1 @@
+"""ROOM 3: predictions and metrics on held-out patients."""

@@ -1,0 +1,1 @@
+"""ROOM 1: files in, scrubbed images, manifest and audit of what was removed out."""

@@ -1,0 +1,1 @@
+"""THE VAULT: sampling, clipping, noise, ledger, accounting, statement; independent of each other."""

@@ -1,0 +1,1 @@
+"""Generated phantoms: chest CT as DICOM with planted identifiers, BraTS-like NIfTI."""
