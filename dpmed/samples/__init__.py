@@ -1,1 +1,7 @@
-"""Generated phantoms: chest CT as DICOM with planted identifiers, BraTS-like NIfTI."""
+"""Generated phantoms: chest CT as DICOM with planted identifiers, BraTS-like NIfTI. No real patient is in them."""
+
+from dpmed.samples.brats import write_brats
+from dpmed.samples.covid_ct import write_covid_ct
+from dpmed.samples.identities import MAX_PATIENTS, PLANTED
+
+__all__ = ["MAX_PATIENTS", "PLANTED", "write_brats", "write_covid_ct"]

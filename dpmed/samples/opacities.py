@@ -1,0 +1,69 @@
+"""What disease looks like in the lungs: ground-glass opacities, and things that are mistaken for them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dpmed.samples.shapes import Grid, Point, Volume, paint, soft
+
+Kind = Literal["ground-glass", "nodule", "dependent"]
+
+
+@dataclass(frozen=True)
+class Opacity:
+    """A denser place in a lung. `hu` is its density, `semi_mm` its half axes (z, y, x)."""
+
+    kind: Kind
+    centre_mm: Point
+    semi_mm: Point
+    hu: float
+
+
+def draw_opacities(
+    rng: np.random.Generator, half_width_mm: float, half_depth_mm: float, *, positive: bool
+) -> tuple[Opacity, ...]:
+    """Positive: 1 to 6 patches near the pleura. Negative: nothing, a nodule, or density at the back of the lungs."""
+    if positive:
+        return tuple(_ground_glass(rng, half_width_mm, half_depth_mm) for _ in range(rng.integers(1, 7)))
+    mimic = rng.choice(["none", "none", "nodule", "dependent", "dependent"])
+    if mimic == "nodule":
+        radius = rng.uniform(5, 10)
+        return (
+            Opacity("nodule", _place(rng, half_width_mm, half_depth_mm, 0.6), (radius,) * 3, rng.uniform(-150, 40)),
+        )
+    if mimic == "dependent":
+        return (Opacity("dependent", (0, 0, 0), (rng.uniform(8, 18),) * 3, rng.uniform(-720, -520)),)
+    return ()
+
+
+def _ground_glass(rng: np.random.Generator, half_width_mm: float, half_depth_mm: float) -> Opacity:
+    size = rng.uniform(11, 30)
+    semi = (size * rng.uniform(0.8, 1.5), size * rng.uniform(0.8, 1.3), size * rng.uniform(0.7, 1.1))
+    return Opacity("ground-glass", _place(rng, half_width_mm, half_depth_mm, 0.85), semi, rng.uniform(-680, -330))
+
+
+def _place(rng: np.random.Generator, half_width_mm: float, half_depth_mm: float, rim: float) -> Point:
+    """A point in either lung, `rim` of the way from its middle to the chest wall, more often at the back."""
+    side = rng.choice([-1, 1])
+    angle = rng.normal(0.5, 0.8)
+    x = side * (0.43 + 0.36 * rim * np.cos(angle)) * half_width_mm
+    return (rng.uniform(-35, 25), 0.66 * rim * np.sin(angle) * half_depth_mm, x)
+
+
+def paint_opacities(
+    volume: Volume, grid: Grid, lungs: Volume, opacities: tuple[Opacity, ...], rng: np.random.Generator
+) -> None:
+    """Raise the density of the lungs where disease is; vessels stay visible through it."""
+    for opacity in opacities:
+        coverage = lungs * _coverage(grid, opacity, rng)
+        paint(volume, coverage, np.maximum(volume, opacity.hu + 45 * grid.texture(rng, 9)))
+
+
+def _coverage(grid: Grid, opacity: Opacity, rng: np.random.Generator) -> Volume:
+    if opacity.kind == "nodule":
+        return soft(grid.outside(opacity.centre_mm, opacity.semi_mm), 4)
+    if opacity.kind == "dependent":
+        return soft(64 - grid.axes[1] + 5 * grid.texture(rng, 30), 2 * opacity.semi_mm[1])
+    ragged = 0.45 * min(opacity.semi_mm) * grid.texture(rng, 16)
+    return soft(grid.outside(opacity.centre_mm, opacity.semi_mm) + ragged, 12)
