@@ -1,4 +1,4 @@
-"""A brain with a tumour, stripped of its skull: tissue by tissue, then one MR sequence after the other. Axes x, y, z."""
+"""A brain with a tumour, stripped of its skull: tissue by tissue, then as MR sequences show it. Axes x, y, z."""
 
 from dataclasses import dataclass
 
@@ -52,11 +52,13 @@ def draw_tumour(rng: np.random.Generator) -> Tumour:
 
 def grow_brain(rng: np.random.Generator, grid: Grid, tumour: Tumour) -> Brain:
     """Grey and white matter, fluid, deep nuclei, cerebellum, and the tumour in its place."""
-    depth = _depth(grid, rng)
-    inside = (depth > 0).astype(float)
-    folds = grid.texture(rng, 13)
-    white = np.clip(0.5 + (depth - 9 + 3.4 * folds) / 4, 0, 1)
-    fluid = np.clip(0.5 + (2.2 - depth - 2.6 * grid.texture(rng, 9)) / 3, 0, 1)
+    hull, depth = _depths(grid, rng)
+    inside = (hull > 0).astype(float)
+    # A sulcus runs where this texture changes its sign, and reaches 12 to 20 mm deep.
+    from_sulcus = 8 * np.abs(grid.texture(rng, 14)) + 1.5 * np.clip(depth - 13, 0, None)
+    folded = np.minimum(depth, from_sulcus)
+    white = np.clip(0.5 + (folded - 4.6) / 3, 0, 1)
+    fluid = np.clip(0.5 + (0.9 - folded) / 2.4, 0, 1)
     deep = [soft(grid.outside((s * 17, 2, 4), (10, 17, 11)), 4) for s in (-1, 1)]
     white = white * (1 - 0.85 * np.maximum(*deep))
     fluid = np.maximum(fluid, _ventricles(grid, rng))
@@ -65,17 +67,17 @@ def grow_brain(rng: np.random.Generator, grid: Grid, tumour: Tumour) -> Brain:
     return Brain(inside, tissues, parts, _labels(parts))
 
 
-def _depth(grid: Grid, rng: np.random.Generator) -> Volume:
-    """About how many millimetres below the surface; the fissure between the halves counts as surface."""
+def _depths(grid: Grid, rng: np.random.Generator) -> tuple[Volume, Volume]:
+    """About how many millimetres below the hull, and below the surface that also follows the midline fissure."""
     x, y, z = grid.axes
     wide, long, high = rng.uniform(61, 68), rng.uniform(78, 86), rng.uniform(56, 62)
     halves = -grid.outside((0, 0, 8), (wide, long, high), power=2.25)
     halves = np.minimum(halves, (z + 34 + 0.10 * np.abs(y)) * 0.9)
-    split = np.abs(x) + np.clip(26 - z, 0, 40) * 0.45 + 30 * (np.abs(y) < 32) * (z < 24)
-    halves = np.minimum(halves, split * 1.2 + 0.2)
+    split = np.abs(x) + 30 * (np.abs(y) < 36) * (z < 26) + 30 * (z < -8)
     cerebellum = -grid.outside((0, -46, -40), (46, 30, 21))
     stem = -grid.outside((0, -20, -46), (13, 13, 30))
-    return np.maximum(np.maximum(halves, 0.8 * cerebellum), stem) + 1.2 * grid.texture(rng, 16)
+    hull = np.maximum(np.maximum(halves, 0.8 * cerebellum), stem) + 1.2 * grid.texture(rng, 16)
+    return hull, np.minimum(hull, split * 1.2 + 0.2)
 
 
 def _ventricles(grid: Grid, rng: np.random.Generator) -> Volume:
@@ -89,7 +91,8 @@ def _ventricles(grid: Grid, rng: np.random.Generator) -> Volume:
             distance, _ = grid.from_segment(start, end)
             bodies.append(soft(distance - radius * size, 4))
     distance, _ = grid.from_segment((0, 6, 4), (0, -14, 2))
-    return np.maximum.reduce([*bodies, soft(distance - 2.5 * size, 4)])
+    both: Volume = np.maximum.reduce([*bodies, soft(distance - 2.5 * size, 4)])
+    return both
 
 
 def _tumour_parts(rng: np.random.Generator, grid: Grid, tumour: Tumour, room: Volume) -> dict[int, Volume]:
@@ -107,13 +110,17 @@ def _tumour_parts(rng: np.random.Generator, grid: Grid, tumour: Tumour, room: Vo
 def _labels(parts: dict[int, Volume]) -> UInt8[np.ndarray, "x y z"]:
     values = np.array([0, *parts], dtype=np.uint8)
     shares = np.stack([1 - sum(parts.values()), *parts.values()])
-    return values[shares.argmax(axis=0)]
+    labels: np.ndarray = values[shares.argmax(axis=0)]
+    return labels
 
 
 def sequence(brain: Brain, name: str, rng: np.random.Generator) -> Volume:
     """The brain in one MR sequence, without bias field and noise; contrast differs a little from patient to patient."""
     bright = {tissue: value * rng.uniform(0.93, 1.07) for tissue, value in BRIGHTNESS[name].items()}
-    image = sum((share * bright[tissue] for tissue, share in brain.tissues.items()), np.zeros(brain.inside.shape))
+    image: Volume = sum(
+        (share * bright[tissue] for tissue, share in brain.tissues.items()), np.zeros(brain.inside.shape)
+    )
     for part, share in brain.tumour.items():
         paint(image, share, bright[part])
-    return image * brain.inside
+    image *= brain.inside
+    return image

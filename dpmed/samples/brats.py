@@ -11,7 +11,7 @@ from dpmed.samples.brain import BRIGHTNESS, Brain, draw_tumour, grow_brain, sequ
 from dpmed.samples.identities import INSTITUTION, MAX_PATIENTS, Identity, check_patients, dicom_date, identity
 from dpmed.samples.shapes import Grid, Volume, paint, soft
 
-SHAPE = (44, 52, 38)
+SHAPE = (42, 52, 36)
 SPACING_MM = 3.5
 
 
@@ -40,8 +40,9 @@ def _scanned(brain: Brain, name: str, grid: Grid, rng: np.random.Generator) -> I
     shading = np.exp(0.13 * grid.texture(rng, 110))
     spread = rng.uniform(0.02, 0.06)
     real, imaginary = spread * rng.standard_normal((2, *grid.shape))
-    magnitude = np.hypot(image * shading + real, imaginary) * brain.inside
-    return np.rint(magnitude * rng.uniform(110, 190)).astype(np.int16)
+    magnitude: Volume = np.hypot(image * shading + real, imaginary) * brain.inside
+    stored: np.ndarray = np.rint(magnitude * rng.uniform(70, 115)).astype(np.int16)
+    return stored
 
 
 def _spots(image: Volume, grid: Grid, brain: Brain, rng: np.random.Generator) -> None:

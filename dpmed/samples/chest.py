@@ -13,12 +13,13 @@ AIR, FAT, MUSCLE, BLOOD, SPONGY, CORTICAL = -1000.0, -100.0, 48.0, 45.0, 180.0, 
 
 @dataclass(frozen=True)
 class Chest:
-    """One patient's build and disease, drawn once and seen in every series."""
+    """One patient's build and disease, drawn once and seen in every series; `level_mm` is the height of interest."""
 
     half_width_mm: float
     half_depth_mm: float
     fat_mm: float
     heart: float
+    level_mm: float
     contrast_hu: float
     seed: int
     opacities: tuple[Opacity, ...]
@@ -26,15 +27,17 @@ class Chest:
 
 def draw_chest(rng: np.random.Generator, *, positive: bool) -> Chest:
     """A patient with (positive) or without ground-glass opacities; some without have something like them."""
-    width, depth = rng.uniform(150, 176), rng.uniform(96, 116)
+    width, depth = rng.uniform(148, 170), rng.uniform(102, 122)
+    level = rng.uniform(-40, 40)
     return Chest(
         half_width_mm=width,
         half_depth_mm=depth,
         fat_mm=rng.uniform(6, 20),
-        heart=rng.uniform(0.85, 1.2),
+        heart=rng.uniform(0.85, 1.15),
+        level_mm=level,
         contrast_hu=rng.choice([0.0, 0.0, 130.0]),
         seed=int(rng.integers(2**31)),
-        opacities=draw_opacities(rng, width, depth, positive=positive),
+        opacities=draw_opacities(rng, (level, depth, width), positive=positive),
     )
 
 
@@ -88,7 +91,7 @@ def _lungs(grid: Grid, chest: Chest, rng: np.random.Generator) -> Volume:
 
 def _heart(grid: Grid, chest: Chest) -> Volume:
     size = chest.heart
-    return soft(grid.outside((-40, -28, 26), (75 * size, 40 * size, 54 * size)), EDGE_MM)
+    return soft(grid.outside((-48, -26, 20), (72 * size, 36 * size, 48 * size), power=2.2), EDGE_MM)
 
 
 def _mediastinum(volume: Volume, grid: Grid, chest: Chest) -> None:

@@ -19,7 +19,7 @@ SIZE = 96
 def write_covid_ct(folder: Path, *, patients: int = 24, seed: int = 0) -> None:
     """Write a DICOM tree and `labels.csv` (columns patient, label) into `folder`.
 
-    Each patient has one study folder with one series of 4 to 6 slices, every fifth patient two. A patient is drawn
+    Each patient has one study folder with one series of 3 to 5 slices, every fifth patient two. A patient is drawn
     from the seed and its own number, so that fewer patients are the first of more.
     """
     check_patients(patients)
@@ -46,9 +46,13 @@ def _write_patient(folder: Path, index: int, seed: int, *, positive: bool) -> No
         rng = np.random.default_rng([seed, index, series])
         step = float(rng.choice([8.0, 10.0]))
         grid = Grid(
-            shape=(int(rng.integers(4, 7)), SIZE, SIZE),
-            spacing_mm=(step, (pixel := round(float(rng.uniform(3.7, 4.1)), 2)), pixel),
-            centre_mm=(float(rng.uniform(-20, 10)), float(rng.uniform(0, 15)), float(rng.uniform(-6, 6))),
+            shape=(int(rng.integers(3, 6)), SIZE, SIZE),
+            spacing_mm=(step, (pixel := round(float(rng.uniform(3.55, 3.9)), 2)), pixel),
+            centre_mm=(
+                chest.level_mm + float(rng.uniform(-6, 6)),
+                float(rng.uniform(0, 15)),
+                float(rng.uniform(-6, 6)),
+            ),
         )
         stored = stored_values(scanned(render_chest(chest, grid), rng))
         place = folder / f"{patient.plain_name}_{dicom_date(patient.born)}" / f"{patient.accession}_SE{series}"
@@ -58,7 +62,7 @@ def _write_patient(folder: Path, index: int, seed: int, *, positive: bool) -> No
 def scanned(volume: Volume, rng: np.random.Generator) -> Volume:
     """The volume as a scanner sees it: blurred, noisy, and a circle."""
     grain = ndimage.gaussian_filter(rng.standard_normal(volume.shape), (0, 0.55, 0.55))
-    image = ndimage.gaussian_filter(volume, (0, 0.45, 0.45)) + rng.uniform(14, 34) * grain / grain.std()
+    image: Volume = ndimage.gaussian_filter(volume, (0, 0.45, 0.45)) + rng.uniform(14, 34) * grain / grain.std()
     rows, columns = np.ogrid[:SIZE, :SIZE]
     middle = (SIZE - 1) / 2
     image[:, (rows - middle) ** 2 + (columns - middle) ** 2 > (SIZE / 2) ** 2] = RESCALE_INTERCEPT
@@ -67,7 +71,8 @@ def scanned(volume: Volume, rng: np.random.Generator) -> Volume:
 
 def stored_values(hounsfield: Volume) -> UInt16[np.ndarray, "slice row column"]:
     """What goes into the file: Hounsfield units minus the rescale intercept, in 12 bits."""
-    return np.clip(np.rint(hounsfield - RESCALE_INTERCEPT), 0, 4095).astype(np.uint16)
+    stored: np.ndarray = np.clip(np.rint(hounsfield - RESCALE_INTERCEPT), 0, 4095).astype(np.uint16)
+    return stored
 
 
 def _write_series(place: Path, patient: Identity, series: int, grid: Grid, stored: np.ndarray) -> None:

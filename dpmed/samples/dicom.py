@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt16
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from dpmed.samples.identities import (
     DEVICE_SERIAL,
@@ -54,9 +54,9 @@ def write_slice(path: Path, image: Slice) -> None:
     data.save_as(path, enforce_file_format=True)
 
 
-def uid(patient: Identity, series: int = 0, instance: int = 0) -> str:
+def uid(patient: Identity, series: int = 0, instance: int = 0) -> UID:
     """The UID of a study (no series), a series (no instance) or an instance of an invented patient."""
-    return f"{UID_PREFIX}{patient.number:04d}{series:03d}{instance:04d}"
+    return UID(f"{UID_PREFIX}{patient.number:04d}{series:03d}{instance:04d}")
 
 
 def _identify(data: Dataset, image: Slice) -> None:

@@ -20,35 +20,35 @@ class Opacity:
     hu: float
 
 
-def draw_opacities(
-    rng: np.random.Generator, half_width_mm: float, half_depth_mm: float, *, positive: bool
-) -> tuple[Opacity, ...]:
-    """Positive: 1 to 6 patches near the pleura. Negative: nothing, a nodule, or density at the back of the lungs."""
+def draw_opacities(rng: np.random.Generator, body: Point, *, positive: bool) -> tuple[Opacity, ...]:
+    """Positive: 1 to 6 patches near the pleura. Negative: nothing, a nodule, or density at the back of the lungs.
+
+    `body` is the height of interest and the half depth and half width of the chest.
+    """
     if positive:
-        return tuple(_ground_glass(rng, half_width_mm, half_depth_mm) for _ in range(rng.integers(1, 7)))
+        return tuple(_ground_glass(rng, body) for _ in range(rng.integers(1, 7)))
     mimic = rng.choice(["none", "none", "nodule", "dependent", "dependent"])
     if mimic == "nodule":
         radius = rng.uniform(5, 10)
-        return (
-            Opacity("nodule", _place(rng, half_width_mm, half_depth_mm, 0.6), (radius,) * 3, rng.uniform(-150, 40)),
-        )
+        return (Opacity("nodule", _place(rng, body, 0.6), (radius,) * 3, rng.uniform(-150, 40)),)
     if mimic == "dependent":
         return (Opacity("dependent", (0, 0, 0), (rng.uniform(8, 18),) * 3, rng.uniform(-720, -520)),)
     return ()
 
 
-def _ground_glass(rng: np.random.Generator, half_width_mm: float, half_depth_mm: float) -> Opacity:
+def _ground_glass(rng: np.random.Generator, body: Point) -> Opacity:
     size = rng.uniform(11, 30)
     semi = (size * rng.uniform(0.8, 1.5), size * rng.uniform(0.8, 1.3), size * rng.uniform(0.7, 1.1))
-    return Opacity("ground-glass", _place(rng, half_width_mm, half_depth_mm, 0.85), semi, rng.uniform(-680, -330))
+    return Opacity("ground-glass", _place(rng, body, 0.85), semi, rng.uniform(-680, -330))
 
 
-def _place(rng: np.random.Generator, half_width_mm: float, half_depth_mm: float, rim: float) -> Point:
+def _place(rng: np.random.Generator, body: Point, rim: float) -> Point:
     """A point in either lung, `rim` of the way from its middle to the chest wall, more often at the back."""
     side = rng.choice([-1, 1])
     angle = rng.normal(0.5, 0.8)
-    x = side * (0.43 + 0.36 * rim * np.cos(angle)) * half_width_mm
-    return (rng.uniform(-35, 25), 0.66 * rim * np.sin(angle) * half_depth_mm, x)
+    level, half_depth, half_width = body
+    x = side * (0.43 + 0.36 * rim * np.cos(angle)) * half_width
+    return (level + rng.uniform(-20, 20), 0.66 * rim * np.sin(angle) * half_depth, x)
 
 
 def paint_opacities(

@@ -32,7 +32,8 @@ class Grid:
         """About how many millimetres each voxel lies outside a superellipsoid; negative inside."""
         terms = (np.abs((axis - c) / s) ** power for axis, c, s in zip(self.axes, centre, semi, strict=True))
         radius: Volume = sum(terms, np.zeros(self.shape)) ** (1 / power)
-        return (radius - 1) * min(semi)
+        outside: Volume = (radius - 1) * min(semi)
+        return outside
 
     def from_segment(self, start: Point, end: Point) -> tuple[Volume, Volume]:
         """Distance of each voxel to a line segment in millimetres, and where along it (0 to 1) it is nearest."""
@@ -47,7 +48,8 @@ class Grid:
         """Smooth random bumps about `scale_mm` wide, of zero mean and unit spread."""
         sigma = [scale_mm / step / 2 for step in self.spacing_mm]
         bumps = ndimage.gaussian_filter(rng.standard_normal(self.shape), sigma, mode="wrap")
-        return (bumps - bumps.mean()) / bumps.std()
+        unit: Volume = (bumps - bumps.mean()) / bumps.std()
+        return unit
 
 
 def soft(outside_mm: Volume, edge_mm: float) -> Volume:
