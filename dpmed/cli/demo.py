@@ -1,6 +1,130 @@
-"""`dpmed demo`."""
+"""`dpmed demo`: both tasks on generated scans, through the same commands that a user types."""
+
+import io
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from json import loads
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from dpmed.cli.options import Json, Quiet, Verbose
+from dpmed.cli.output import Output
+from dpmed.core.errors import ConfigError, DpmedError
+from dpmed.core.folders import RunFolder
+from dpmed.core.specs import Statement
+
+Out = Annotated[Path, typer.Option(help="Where to put sample scans, datasets and runs.")]
 
 
-def demo() -> None:
-    """Not built yet."""
-    raise NotImplementedError
+@dataclass(frozen=True)
+class Task:
+    """One of the two stories that the demo tells."""
+
+    name: str
+    title: str
+    recipe: str
+    ingest: tuple[str, ...]
+
+
+TASKS = (
+    Task(
+        name="covid-ct",
+        title="Does this chest CT show COVID-19? A classifier, from DICOM",
+        recipe="covid-ct-tiny",
+        ingest=("--task", "covid-ct", "--labels", "labels.csv"),
+    ),
+    Task(
+        name="brats",
+        title="Where is the brain tumour? A U-Net, from NIfTI",
+        recipe="brats-tiny",
+        ingest=("--task", "brats", "--label-scheme", "brats"),
+    ),
+)
+
+
+def demo(out: Out = Path("dpmed-demo"), json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """See it work: ingest, train, epsilon and evaluate on generated scans, in a minute or two."""
+    output = Output("demo", json=json, quiet=quiet, verbose=verbose)
+    began = time.monotonic()
+    folder = _fresh(out)
+    output.say(f"[bold]Generating scans of invented patients[/bold] in {folder / 'sample_data'}")
+    _write_samples(folder / "sample_data")
+    talk = [flag for flag, wanted in (("--quiet", quiet), ("--verbose", verbose)) if wanted]
+    results = {task.name: _tell(task, folder, output, talk) for task in TASKS}
+    _show_statements(folder, output)
+    output.say("[bold]What to try next[/bold]")
+    for line in _ideas(folder):
+        output.say(f"  {line}")
+    output.finish({"out": str(folder), "seconds": time.monotonic() - began, "tasks": results})
+
+
+def _fresh(out: Path) -> Path:
+    """`out` if nothing is there yet, else the first free numbered folder in it: an earlier demo is left as it was."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError("--out is a file, not a folder", hint="dpmed demo --out dpmed-demo")
+    if not out.exists() or not any(out.iterdir()):
+        return out
+    return next(folder for number in range(2, 10_000) if not (folder := out / str(number)).exists())
+
+
+def _write_samples(folder: Path) -> None:
+    from dpmed.samples import write_brats, write_covid_ct
+
+    write_covid_ct(folder / "covid-ct")
+    write_brats(folder / "brats")
+
+
+def _tell(task: Task, folder: Path, output: Output, talk: Sequence[str]) -> dict[str, Any]:
+    """The four commands of one task; their JSON with --json, else what they print."""
+    output.say(f"\n[bold]{task.title}[/bold]")
+    source, data, run = (folder / kind / task.name for kind in ("sample_data", "data", "runs"))
+    ingest = [str(source / word) if word.endswith(".csv") else word for word in task.ingest]
+    commands: dict[str, list[str]] = {
+        "ingest": ["ingest", str(source), *ingest, "--out", str(data)],
+        "train": ["train", task.recipe, "--data", str(data), "--run", str(run)],
+        "epsilon": ["epsilon", str(run)],
+        "evaluate": ["evaluate", str(run), "--data", str(data)],
+    }
+    return {name: _type([*words, *talk], output) for name, words in commands.items()}
+
+
+def _type(words: list[str], output: Output) -> dict[str, Any]:
+    """Run one command line as if the user had typed it, in this process."""
+    from dpmed.cli.main import app
+
+    output.say(f"\n[bold green]$[/bold green] [bold]dpmed {escape(shlex.join(words))}[/bold]")
+    answer = io.StringIO()
+    if output.json:
+        with redirect_stdout(answer):
+            code = app(args=[*words, "--json"], prog_name="dpmed", standalone_mode=False)
+    else:
+        code = app(args=words, prog_name="dpmed", standalone_mode=False)
+    if code:
+        raise DpmedError(f"dpmed {words[0]} ended with exit code {code}", hint="its own message is above")
+    return dict(loads(answer.getvalue())) if output.json else {}
+
+
+def _show_statements(folder: Path, output: Output) -> None:
+    """What a patient in either dataset was promised, in the words of the statement."""
+    from rich.panel import Panel
+
+    for task in TASKS:
+        statement = Statement.from_json(RunFolder(folder / "runs" / task.name).statement.read_text())
+        output.show(Panel(statement.words, title=f"privacy statement: {task.name}", title_align="left"))
+
+
+def _ideas(folder: Path) -> tuple[str, ...]:
+    data, run = folder / "data" / "covid-ct", folder / "runs" / "covid-ct"
+    return (
+        f"dpmed train covid-ct-tiny --data {data} --run {folder / 'runs' / 'without'} --non-private",
+        f"ls {run / 'release'}    what may leave the hospital",
+        f"cat {data / 'scrub-report.json'}    what was removed from the headers",
+        "dpmed recipes show covid-ct    every setting of a real run",
+        "dpmed ingest YOUR_SCANS --labels LABELS.csv --task covid-ct --out data/yours    your own scans",
+    )
