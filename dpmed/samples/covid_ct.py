@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import UInt16
 from scipy import ndimage
 
-from dpmed.core.manifest import Split
 from dpmed.samples.chest import draw_chest, render_chest
 from dpmed.samples.dicom import RESCALE_INTERCEPT, Slice, write_slice
 from dpmed.samples.identities import Identity, check_patients, dicom_date, follow_up, identity
@@ -18,7 +17,7 @@ SIZE = 96
 
 
 def write_covid_ct(folder: Path, *, patients: int = 24, seed: int = 0) -> None:
-    """Write a DICOM tree and `labels.csv` (columns patient, label, split) into `folder`.
+    """Write a DICOM tree and `labels.csv` (columns patient, label) into `folder`.
 
     Each patient has one study folder with one series of 3 to 5 slices, every fifth patient two. A patient is drawn
     from the seed and its own number, so that fewer patients are the first of more.
@@ -29,21 +28,15 @@ def write_covid_ct(folder: Path, *, patients: int = 24, seed: int = 0) -> None:
     for index in range(patients):
         positive = is_positive(index, seed)
         _write_patient(folder, index, seed, positive=positive)
-        rows.append((identity(index).patient_id, int(positive), split_of(index)))
+        rows.append((identity(index).patient_id, int(positive)))
     with (folder / "labels.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("patient", "label", "split"), *rows])
+        csv.writer(file, lineterminator="\n").writerows([("patient", "label"), *rows])
 
 
 def is_positive(index: int, seed: int) -> bool:
     """Whether a patient has the disease: one of each two neighbours, chosen by the seed."""
     first = bool(np.random.default_rng([seed, index // 2, 7]).integers(2))
     return first if index % 2 == 0 else not first
-
-
-def split_of(index: int) -> Split:
-    """The split of a patient: neighbours share it, so that each split has both classes in equal parts."""
-    splits: tuple[Split, ...] = ("train", "train", "train", "test", "train", "val", "train", "test")
-    return splits[index // 2 % len(splits)]
 
 
 def _write_patient(folder: Path, index: int, seed: int, *, positive: bool) -> None:
