@@ -1,0 +1,146 @@
+"""One job, alone: read the images of a case, check them against each other, write them under a pseudonym."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from dpmed.core.files import sha256_of
+from dpmed.core.labels import LabelScheme
+from dpmed.core.manifest import Geometry, Intensity
+from dpmed.core.record import Record
+from dpmed.ingest.detect import Kind
+from dpmed.ingest.dicom import read_slice
+from dpmed.ingest.geometry import geometry
+from dpmed.ingest.jobs import Job, Part
+from dpmed.ingest.nifti import Volume, compact, read_nifti, write_nifti
+from dpmed.ingest.pictures import read_picture, write_picture
+from dpmed.ingest.quiet import reading
+from dpmed.ingest.reasons import Reason, Refused
+
+SAME_GRID_MM = 1e-2
+AIR_HU = -500
+"""Below any soft tissue: CT in Hounsfield units has voxels of air, windowed or rescaled CT has none so low."""
+
+
+class Outcome(Record):
+    """What became of a job: paths, digests and grid, or the reason it was held back. Holds no original name."""
+
+    case: str
+    images: dict[str, str] = Field(default_factory=dict)
+    mask: str | None = None
+    intensity: Intensity | None = None
+    geometry: Geometry | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
+    duplicates: int = 0
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Where to write and what masks may hold. A plain value, so that any process can do the work."""
+
+    out: Path
+    kind: Kind
+    scheme: LabelScheme | None
+
+    def __call__(self, job: Job) -> Outcome:
+        """Write the case of `job`, or say why not; a case that is refused leaves no file."""
+        try:
+            return self._picture(job) if self.kind is Kind.PICTURES else self._volumes(job)
+        except Refused as refused:
+            return Outcome(case=job.case, reason=refused.reason)
+
+    def _picture(self, job: Job) -> Outcome:
+        part = job.candidate.parts[0]
+        grey = read_picture(part.files[0].path)
+        name = f"images/{job.case}_{part.modality}.png"
+        write_picture(self.out / name, grey)
+        rows, columns = grey.shape
+        return Outcome(
+            case=job.case,
+            images={part.modality: name},
+            # 16 bits hold more than a display shows, in a unit nobody has stated.
+            intensity="display" if grey.dtype == np.uint8 else "arbitrary",
+            geometry=Geometry(shape=(rows, columns), spacing_mm=(1.0, 1.0), orientation="unknown"),
+            sha256={name: sha256_of(self.out / name)},
+        )
+
+    def _volumes(self, job: Job) -> Outcome:
+        """Everything is read and checked before the first byte is written."""
+        volumes = {part.modality: _volume(part) for part in job.candidate.parts}
+        first = next(iter(volumes.values()))
+        if not all(_same_grid(first, other) for other in volumes.values()):
+            raise Refused(Reason.GRIDS_DIFFER)
+        mask = self._mask(job, first)
+        images = {modality: f"images/{job.case}_{modality}.nii.gz" for modality in volumes}
+        for modality, name in images.items():
+            write_nifti(self.out / name, volumes[modality])
+        written = list(images.values())
+        if mask is not None:
+            written.append(f"labels/{job.case}.nii.gz")
+            write_nifti(self.out / written[-1], mask)
+        stack = job.candidate.parts[0].stack
+        return Outcome(
+            case=job.case,
+            images=images,
+            mask=written[-1] if mask is not None else None,
+            intensity=job.candidate.intensity or _intensity(volumes),
+            geometry=geometry(first.voxels.shape, first.affine),
+            sha256={name: sha256_of(self.out / name) for name in written},
+            duplicates=stack.duplicates if stack else 0,
+        )
+
+    def _mask(self, job: Job, image: Volume) -> Volume | None:
+        if job.candidate.mask is None or self.scheme is None:
+            return None
+        mask = _volume(job.candidate.mask)
+        if not _same_grid(mask, image):
+            raise Refused(Reason.MASK_GRID)
+        values = np.unique(mask.voxels)
+        if not set(values.tolist()) <= self.scheme.labels:
+            raise Refused(Reason.MASK_LABELS)
+        kind = np.uint8 if values.max(initial=0) <= np.iinfo(np.uint8).max else np.int16
+        # The image's own affine, so that the two grids are equal to the bit.
+        return Volume(mask.voxels.astype(kind), image.affine)
+
+
+def _volume(part: Part) -> Volume:
+    if part.stack is not None:
+        return _stacked(part)
+    volume = read_nifti(part.files[0].path)
+    voxels = volume.voxels
+    if part.channel is not None:
+        if voxels.ndim != 4 or part.channel >= voxels.shape[3]:
+            raise Refused(Reason.NOT_3D)
+        voxels = voxels[..., part.channel]
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim != 3:
+        raise Refused(Reason.NOT_3D)
+    return Volume(voxels, volume.affine)
+
+
+def _stacked(part: Part) -> Volume:
+    """A series as a volume; two slices at one place are fine if they are the same to the pixel."""
+    assert part.stack is not None
+    slices = []
+    for layer in part.stack.layers:
+        first, *others = [read_slice(part.files[index].path, part.headers[index]) for index in layer]
+        if not all(np.array_equal(first, other) for other in others):
+            raise Refused(Reason.OVERLAPPING)
+        slices.append(first)
+    with reading(Reason.TOO_LARGE):
+        kind = np.result_type(*slices)
+        voxels = np.stack([piece.astype(kind, copy=False) for piece in slices], axis=-1)
+    return Volume(compact(voxels), np.array(part.stack.affine))
+
+
+def _same_grid(one: Volume, other: Volume) -> bool:
+    return one.voxels.shape == other.voxels.shape and np.allclose(one.affine, other.affine, rtol=0, atol=SAME_GRID_MM)
+
+
+def _intensity(volumes: dict[str, Volume]) -> Intensity:
+    """A NIfTI file does not say its unit: CT counts as Hounsfield only if it shows air as air."""
+    return "hounsfield" if set(volumes) == {"ct"} and volumes["ct"].voxels.min() < AIR_HU else "arbitrary"

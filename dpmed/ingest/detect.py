@@ -1,0 +1,112 @@
+"""What an input is, told from its bytes: DICOM, NIfTI in one of three layouts, or image slices."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from dpmed.core.errors import ConfigError, NoInputError
+from dpmed.ingest.sources import Source
+
+PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+NIFTI_NAME = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+DICOM_NAME = re.compile(r"\.(dcm|dicom|ima)$", re.IGNORECASE)
+BRATS_NAME = re.compile(
+    r"^(?P<case>.+)[_-](?P<sequence>t1|t1n|t1ce|t1gd|t1c|t2|t2w|flair|t2f|seg)\.nii(\.gz)?$", re.IGNORECASE
+)
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+class Kind(StrEnum):
+    """The layouts that `ingest` accepts."""
+
+    DICOM = "DICOM"
+    BRATS = "NIfTI, BraTS folders"
+    DECATHLON = "NIfTI, Decathlon layout"
+    NIFTI = "NIfTI with a CSV"
+    PICTURES = "image slices"
+
+
+class FileKind(StrEnum):
+    """What one file is."""
+
+    DICOM = "dicom"
+    FALSE_DICOM = "false dicom"
+    NIFTI = "nifti"
+    PICTURE = "picture"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Detected:
+    """The layout, the files that belong to it, those that only pretend to, and how many are none of its business."""
+
+    kind: Kind
+    files: tuple[Source, ...]
+    false_dicom: tuple[Source, ...]
+    ignored: int
+
+
+def detect(sources: Sequence[Source]) -> Detected:
+    """Decide the layout of an input. DICOM beside NIfTI is refused, since either could be the one that is meant."""
+    kinds = {source.ordinal: file_kind(source) for source in sources}
+    counts = Counter(kinds.values())
+    if counts[FileKind.DICOM] and counts[FileKind.NIFTI]:
+        raise ConfigError(
+            f"the source holds both DICOM ({counts[FileKind.DICOM]} files) and NIfTI ({counts[FileKind.NIFTI]})",
+            hint="ingest them one at a time: give the folder of one kind",
+        )
+    wanted = next((kind for kind in (FileKind.DICOM, FileKind.NIFTI, FileKind.PICTURE) if counts[kind]), None)
+    if wanted is None:
+        raise NoInputError(_nothing(len(sources), counts), hint="see docs/cli.md for what dpmed ingest accepts")
+    files = tuple(source for source in sources if kinds[source.ordinal] is wanted)
+    false = tuple(source for source in sources if kinds[source.ordinal] is FileKind.FALSE_DICOM)
+    layout = {FileKind.DICOM: Kind.DICOM, FileKind.PICTURE: Kind.PICTURES}.get(wanted) or _nifti_layout(sources, files)
+    return Detected(layout, files, false, ignored=len(sources) - len(files) - len(false))
+
+
+def file_kind(source: Source) -> FileKind:
+    """One file's kind from its first bytes; the name decides only for NIfTI, whose gzip form has no magic outside."""
+    with source.path.open("rb") as file:
+        head = file.read(132)
+    if head[128:132] == b"DICM":
+        return FileKind.DICOM
+    name = PurePosixPath(source.name).name
+    if NIFTI_NAME.search(name):
+        return FileKind.NIFTI
+    if head.startswith(PICTURE_MAGIC):
+        return FileKind.PICTURE
+    return FileKind.FALSE_DICOM if DICOM_NAME.search(name) else FileKind.OTHER
+
+
+def _nothing(files: int, counts: Counter[FileKind]) -> str:
+    if counts[FileKind.FALSE_DICOM]:
+        return f"no usable image: {counts[FileKind.FALSE_DICOM]} files are named like DICOM but are not DICOM"
+    return f"no image among the {files} files of the source"
+
+
+def _nifti_layout(sources: Sequence[Source], files: Sequence[Source]) -> Kind:
+    if decathlon_root(sources) is not None:
+        return Kind.DECATHLON
+    return Kind.BRATS if any(BRATS_NAME.match(PurePosixPath(file.name).name) for file in files) else Kind.NIFTI
+
+
+def decathlon_root(sources: Sequence[Source]) -> str | None:
+    """The folder of a `dataset.json` with `imagesTr` beside it, as a prefix of names, or None."""
+    for source in sources:
+        if PurePosixPath(source.name).name != "dataset.json" or not _is_object(source):
+            continue
+        prefix = source.name.removesuffix("dataset.json")
+        if any(other.name.startswith(f"{prefix}imagesTr/") for other in sources):
+            return prefix
+    return None
+
+
+def _is_object(source: Source) -> bool:
+    try:
+        return isinstance(json.loads(source.path.read_bytes()), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,13 @@
+"""How much a single input may ask for. Generous for hospitals, far below what brings a machine down."""
+
+MAX_FILES = 5_000_000
+MAX_FOLDER_DEPTH = 32
+MAX_FILE_BYTES = 4 * 2**30
+MAX_IMAGE_BYTES = 4 * 2**30
+"""Of one decoded image or volume, whatever its header or compressed form claims."""
+MAX_SLICE_PIXELS = 2**26
+MAX_SEQUENCE_DEPTH = 32
+MAX_ELEMENTS = 200_000
+MAX_ZIP_FILES = 500_000
+MAX_ZIP_BYTES = 64 * 2**30
+MAX_CSV_BYTES = 256 * 2**20

@@ -1,0 +1,115 @@
+"""Names that only the holder of a key can trace back: HMAC-SHA-256 with one subkey per purpose.
+
+A plain hash of a hospital number is no pseudonym: all of them can be tried in seconds. With the key, the same patient
+gets the same name in every run; without it, names and date shifts tell nothing. The key never enters the dataset.
+"""
+
+import datetime
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from dpmed.core.errors import ConfigError, MismatchError
+
+KEY_BYTES = 32
+NAME_DIGITS = 12
+MAX_SHIFT_DAYS = 3650
+SEPARATOR = "\x1f"
+
+
+class Pseudonyms:
+    """The pseudonyms under one key. Never serialised; the key stays in memory."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise ConfigError("the key has the wrong length", hint="a key file holds 64 hexadecimal digits")
+        self._key = key
+        self._known: dict[str, str] = {}
+
+    def patient(self, identity: str) -> str:
+        """`p-` and twelve hex digits for an original patient identity."""
+        return self._distinct("p-", "patient", identity)
+
+    def case(self, patient: str, scan: str) -> str:
+        """`c-` and twelve hex digits for one scan of an original patient identity."""
+        return self._distinct("c-", "case", f"{patient}{SEPARATOR}{scan}")
+
+    def file(self, name: str) -> str:
+        """A short name for an input file, for the quarantine list: the key holder can recompute it."""
+        return f"f-{self._digest('file', name)[:NAME_DIGITS]}"
+
+    def fingerprint(self, text: str) -> str:
+        """A keyed digest, for the journal: tells whether an input changed and nothing else."""
+        return self._digest("journal", text)
+
+    def rank(self, patient: str, seed: int) -> str:
+        """A keyed, seeded sort key of a patient, for splits."""
+        return self._digest("split", f"{seed}{SEPARATOR}{patient}")
+
+    def shift_days(self, identity: str) -> int:
+        """How many days all dates of this patient move into the past: 1 to 3650, the same for all of them."""
+        return 1 + int(self._digest("date", identity), 16) % MAX_SHIFT_DAYS
+
+    def shifted(self, day: datetime.date, identity: str) -> datetime.date:
+        """A date moved by the patient's shift: intervals within a patient stay exact to the day."""
+        return day - datetime.timedelta(days=self.shift_days(identity))
+
+    def _distinct(self, prefix: str, purpose: str, identity: str) -> str:
+        name = prefix + self._digest(purpose, identity)[:NAME_DIGITS]
+        if self._known.setdefault(name, identity) != identity:
+            # 48 bits: one chance in 600 million for a thousand patients. Refused, since it would merge two people.
+            raise MismatchError("two originals got the same pseudonym under this key", hint="use another --key FILE")
+        return name
+
+    def _digest(self, purpose: str, text: str) -> str:
+        subkey = hmac.digest(self._key, f"dpmed/1/{purpose}".encode(), hashlib.sha256)
+        return hmac.digest(subkey, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+
+
+def default_key_path(out: Path) -> Path:
+    """Beside the dataset, never in it."""
+    return out.with_name(out.name + ".key")
+
+
+def read_key(path: Path, *, dataset: Path) -> bytes | None:
+    """The key in `path`, or None where there is no file yet.
+
+    Raises `ConfigError` if the key lies in the dataset folder, if others may read it, or if it is no key.
+    """
+    if path.resolve().is_relative_to(dataset.resolve()):
+        raise ConfigError(
+            "the key would lie inside the dataset folder, where it travels with the data it protects",
+            hint="choose a place outside: --key FILE",
+        )
+    if not path.exists():
+        return None
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ConfigError("the key is not a regular file", hint="choose another: --key FILE")
+    if mode & 0o077:
+        raise ConfigError("other users may read the key file", hint=f"chmod 600 {path}")
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError("the key file does not hold a key", hint="a key file holds 64 hexadecimal digits")
+    return key
+
+
+def new_key() -> bytes:
+    """32 bytes from the operating system."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def write_key(path: Path, key: bytes) -> None:
+    """Write a new key file readable by its owner alone; an existing file is never replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())

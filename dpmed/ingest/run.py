@@ -1,0 +1,185 @@
+"""An ingest from end to end: survey the input, write case after case, then the manifest."""
+
+import tempfile
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpmed.core.errors import ConfigError, IdentifierError, NoInputError
+from dpmed.core.events import Note, Progress
+from dpmed.core.files import write_atomic
+from dpmed.core.folders import DatasetFolder
+from dpmed.core.manifest import Split
+from dpmed.ingest.convert import Converter, Outcome
+from dpmed.ingest.jobs import Job, fingerprint, jobs
+from dpmed.ingest.journal import SCRATCH, Journal, clear_leftovers, require_fresh
+from dpmed.ingest.pool import ordered_map, workers_for
+from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
+from dpmed.ingest.report import as_html, own_words
+from dpmed.ingest.request import IngestDone, IngestRequest
+from dpmed.ingest.splits import assign_splits
+from dpmed.ingest.summary import Finished, manifest_of, report_of, result_of
+from dpmed.ingest.survey import Survey, survey
+from dpmed.ingest.verify import Needles, search_outputs
+
+
+@dataclass(frozen=True)
+class Key:
+    """The pseudonyms of this ingest, and the bytes to save if the key is new."""
+
+    path: Path
+    pseudonyms: Pseudonyms
+    fresh: bytes | None
+
+    def save(self) -> None:
+        """Write a new key file; an old one stays as it is."""
+        if self.fresh is not None:
+            write_key(self.path, self.fresh)
+
+
+def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
+    """Turn files into a dataset folder; the last event is `IngestDone`.
+
+    Guarantees: nothing is written before the input was surveyed and its options hold; a case is whole or absent; the
+    manifest comes last; no original name, date or number is written, raised or yielded. Raises `ConfigError` for
+    options, `NoInputError` where nothing is usable, `IdentifierError` if `verify` finds an original string.
+    """
+    started = time.monotonic()
+    _require_places(request)
+    require_fresh(request.out, resume=request.resume)
+    key = _key(request)
+    with _scratch(request) as scratch:
+        seen = yield from survey(request, scratch)
+        planned = jobs(seen.layout.candidates, key.pseudonyms)
+        if not planned:
+            raise _nothing_usable(request, seen, ())
+        if request.dry_run:
+            finished = Finished(request, seen, planned, (), {}, key.pseudonyms)
+            yield IngestDone(result_of(finished, seconds=time.monotonic() - started))
+            return
+        key.save()
+        yield from _write(request, seen, planned, key.pseudonyms, started)
+
+
+def _write(
+    request: IngestRequest, seen: Survey, planned: Sequence[Job], pseudonyms: Pseudonyms, started: float
+) -> Iterator[Progress | Note | IngestDone]:
+    request.out.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(request.out)
+    journal = Journal(request.out, settings=_settings(request, seen, pseudonyms))
+    outcomes = yield from _convert(request, seen, planned, pseudonyms, journal)
+    if all(outcome.reason for outcome in outcomes):
+        _discard(request.out, outcomes, journal)
+        raise _nothing_usable(request, seen, outcomes)
+    splits = _splits(request, planned, outcomes, pseudonyms)
+    finished = Finished(request, seen, planned, outcomes, splits, pseudonyms)
+    if request.verify:
+        yield from _verify(finished, journal)
+    folder = DatasetFolder(request.out)
+    report = report_of(finished)
+    write_atomic(folder.scrub_report, report.to_json())
+    write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
+    write_atomic(folder.manifest, manifest_of(finished).to_json())
+    journal.remove()
+    yield IngestDone(result_of(finished, seconds=time.monotonic() - started))
+
+
+def _convert(
+    request: IngestRequest, seen: Survey, planned: Sequence[Job], pseudonyms: Pseudonyms, journal: Journal
+) -> Generator[Progress, None, tuple[Outcome, ...]]:
+    """Yield progress; the value is the outcome of every job in order, those of an earlier run from the journal."""
+    marks = {job.case: pseudonyms.fingerprint(fingerprint(job)) for job in planned}
+    earlier = {job.case: _if_intact(request.out, journal.outcome(marks[job.case])) for job in planned}
+    done = {case: outcome for case, outcome in earlier.items() if outcome is not None}
+    left = [job for job in planned if job.case not in done]
+    converter = Converter(request.out, seen.kind, request.label_scheme)
+    workers = workers_for(sum(len(job.candidate.files) for job in left), request.workers)
+    for position, outcome in enumerate(ordered_map(converter, left, workers=workers), start=1):
+        journal.add(marks[outcome.case], outcome)
+        done[outcome.case] = outcome
+        yield Progress("writing cases", len(planned) - len(left) + position, len(planned))
+    return tuple(done[job.case] for job in planned)
+
+
+def _if_intact(out: Path, outcome: Outcome | None) -> Outcome | None:
+    """An earlier outcome, if all it wrote is still there."""
+    return outcome if outcome and all((out / name).is_file() for name in outcome.sha256) else None
+
+
+def _splits(
+    request: IngestRequest, planned: Sequence[Job], outcomes: Sequence[Outcome], pseudonyms: Pseudonyms
+) -> dict[str, Split]:
+    """The split of each original patient that has at least one case in the dataset."""
+    written = {outcome.case for outcome in outcomes if outcome.reason is None}
+    kept = [job for job in planned if job.case in written]
+    return assign_splits(
+        {job.identity: job.candidate.label for job in kept},
+        {job.identity: job.candidate.split for job in kept if job.candidate.split},
+        pseudonyms=pseudonyms,
+        seed=request.seed,
+        fractions=request.fractions,
+    )
+
+
+def _verify(finished: Finished, journal: Journal) -> Iterator[Progress]:
+    """Search what was written and what is about to be; on a hit all of it is removed."""
+    needles = Needles(finished.seen.tokens, known=own_words() + finished.declared_words())
+    report = report_of(finished)
+    hits = needles.in_text(report.to_json().encode()) + needles.in_text(as_html(report).encode())
+    hits += needles.in_text(manifest_of(finished).to_json().encode())
+    names = [name for outcome in finished.outcomes for name in outcome.sha256]
+    for position, found in enumerate(search_outputs(finished.request.out, names, needles), start=1):
+        hits += found
+        yield Progress("verifying", position, len(names))
+    if hits:
+        _discard(finished.request.out, finished.outcomes, journal)
+        raise IdentifierError(
+            f"verification found original identifiers in {hits} places of the output; it was removed",
+            hint="report this with the kind of input, without the data; keep the originals",
+        )
+
+
+def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal) -> None:
+    for outcome in outcomes:
+        for name in outcome.sha256:
+            (out / name).unlink(missing_ok=True)
+    journal.remove()
+
+
+def _require_places(request: IngestRequest) -> None:
+    source, out = request.source.resolve(), request.out.resolve()
+    if out == source or (request.source.is_dir() and out.is_relative_to(source)) or source.is_relative_to(out):
+        raise ConfigError(
+            "--out and the source lie in one another", hint="choose an --out folder apart from the source"
+        )
+
+
+def _key(request: IngestRequest) -> Key:
+    path = request.key or default_key_path(request.out)
+    key = read_key(path, dataset=request.out)
+    fresh = new_key() if key is None else None
+    if fresh and request.resume and request.out.exists():
+        raise ConfigError("the key of the interrupted ingest is missing", hint="give it with --key FILE")
+    return Key(path, Pseudonyms(key or fresh or b""), fresh)
+
+
+@contextmanager
+def _scratch(request: IngestRequest) -> Iterator[Path]:
+    """A private folder for what a zip holds, gone on every exit; a dry run uses the system's."""
+    inside = request.out.exists() and not request.dry_run
+    with tempfile.TemporaryDirectory(dir=request.out if inside else None, prefix=SCRATCH) as folder:
+        yield Path(folder)
+
+
+def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> str:
+    scheme = request.label_scheme.to_json() if request.label_scheme else ""
+    return pseudonyms.fingerprint(SEPARATOR.join((str(request.source.resolve()), seen.kind, seen.task, scheme)))
+
+
+def _nothing_usable(request: IngestRequest, seen: Survey, outcomes: Sequence[Outcome]) -> NoInputError:
+    finished = Finished(request, seen, (), tuple(outcomes), {}, None)
+    return NoInputError(
+        f"no usable case: {finished.why_held()}", hint="see docs/cli.md for what dpmed ingest accepts and refuses"
+    )
