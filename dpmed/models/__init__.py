@@ -1,1 +1,7 @@
-"""THE CATALOGUE: named networks, and the check that each can be trained with privacy."""
+"""THE CATALOGUE: named networks without batch statistics, their losses, and the check that a network may be private."""
+
+from dpmed.models.catalogue import build, catalogue
+from dpmed.models.loss import LossFunction, loss_function
+from dpmed.models.private import check_private
+
+__all__ = ["LossFunction", "build", "catalogue", "check_private", "loss_function"]
