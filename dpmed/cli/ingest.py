@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dpmed.cli.options import Json, Quiet, Verbose
@@ -137,7 +138,7 @@ def _render(result: "IngestResult", output: Output) -> None:
     if not result.is_complete:
         output.say("some input was not used: see scrub-report.html for each file and its reason")
     recipe = "covid-ct" if result.task == "covid-ct" else "brats-unet"
-    command = f"dpmed train {recipe} --data {result.out} --run runs/first"
+    command = f"dpmed train {recipe} --data {escape(str(result.out))} --run runs/first"
     output.finish(_payload(result), status=status, next_command="" if result.dry_run else command)
 
 
@@ -166,7 +167,7 @@ def _payload(result: "IngestResult") -> Mapping[str, Any]:
 def _table(result: "IngestResult") -> Table:
     table = Table.grid(padding=(0, 2))
     title = "would be made" if result.dry_run else "made"
-    table.add_row("[bold]dataset[/bold]", f"{result.out} ({title} from {result.kind}, for {result.task})")
+    table.add_row("[bold]dataset[/bold]", f"{escape(str(result.out))} ({title} from {result.kind}, for {result.task})")
     table.add_row("patients", f"{result.patients}  {_counts(result.splits)}")
     table.add_row("cases", f"{result.cases}  {_counts(result.modalities)}")
     duplicates = f", {result.duplicates} duplicates dropped" if result.duplicates else ""

@@ -8,7 +8,7 @@ KEPT = {
     "Rows": "size of the picture",
     "Columns": "size of the picture",
     "SamplesPerPixel": "grey or colour",
-    "PhotometricInterpretation": "grey or colour",
+    "PhotometricInterpretation": "grey or colour, and which end is bright",
     "BitsAllocated": "how pixels are stored",
     "BitsStored": "how pixels are stored",
     "HighBit": "how pixels are stored",

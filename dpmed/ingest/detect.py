@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from dpmed.core.errors import ConfigError, NoInputError
+from dpmed.ingest.reasons import Reason
 from dpmed.ingest.sources import Source
 
 PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -37,16 +38,20 @@ class FileKind(StrEnum):
     FALSE_DICOM = "false dicom"
     NIFTI = "nifti"
     PICTURE = "picture"
+    CLOSED = "closed"
     OTHER = "other"
+
+
+REFUSED = {FileKind.FALSE_DICOM: Reason.NOT_DICOM, FileKind.CLOSED: Reason.CLOSED}
 
 
 @dataclass(frozen=True)
 class Detected:
-    """The layout, the files that belong to it, those that only pretend to, and how many are none of its business."""
+    """The layout, the files that belong to it, those that cannot be used, and how many are none of its business."""
 
     kind: Kind
     files: tuple[Source, ...]
-    false_dicom: tuple[Source, ...]
+    refused: dict[Source, Reason]
     ignored: int
 
 
@@ -63,15 +68,18 @@ def detect(sources: Sequence[Source]) -> Detected:
     if wanted is None:
         raise NoInputError(_nothing(len(sources), counts), hint="see docs/cli.md for what dpmed ingest accepts")
     files = tuple(source for source in sources if kinds[source.ordinal] is wanted)
-    false = tuple(source for source in sources if kinds[source.ordinal] is FileKind.FALSE_DICOM)
+    refused = {source: REFUSED[kinds[source.ordinal]] for source in sources if kinds[source.ordinal] in REFUSED}
     layout = {FileKind.DICOM: Kind.DICOM, FileKind.PICTURE: Kind.PICTURES}.get(wanted) or _nifti_layout(sources, files)
-    return Detected(layout, files, false, ignored=len(sources) - len(files) - len(false))
+    return Detected(layout, files, refused, ignored=len(sources) - len(files) - len(refused))
 
 
 def file_kind(source: Source) -> FileKind:
     """One file's kind from its first bytes; the name decides only for NIfTI, whose gzip form has no magic outside."""
-    with source.path.open("rb") as file:
-        head = file.read(132)
+    try:
+        with source.path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return FileKind.CLOSED
     if head[128:132] == b"DICM":
         return FileKind.DICOM
     name = PurePosixPath(source.name).name
@@ -91,7 +99,10 @@ def _nothing(files: int, counts: Counter[FileKind]) -> str:
 def _nifti_layout(sources: Sequence[Source], files: Sequence[Source]) -> Kind:
     if decathlon_root(sources) is not None:
         return Kind.DECATHLON
-    return Kind.BRATS if any(BRATS_NAME.match(PurePosixPath(file.name).name) for file in files) else Kind.NIFTI
+    paths = [PurePosixPath(file.name) for file in files]
+    matches = [(path, match) for path in paths if (match := BRATS_NAME.match(path.name))]
+    in_own_folder = any(path.parent.name == match["case"] for path, match in matches)
+    return Kind.BRATS if in_own_folder or 2 * len(matches) > len(files) else Kind.NIFTI
 
 
 def decathlon_root(sources: Sequence[Source]) -> str | None:

@@ -37,6 +37,8 @@ class SliceHeader:
     columns: int
     plane: Plane | None
     rescale: tuple[float, float] | None
+    brightest: int | None = None
+    """The largest stored value, where an X-ray counts downwards (MONOCHROME1)."""
 
 
 def is_media_directory(path: Path) -> bool:
@@ -102,6 +104,7 @@ def _header(path: Path, header: pydicom.Dataset) -> SliceHeader:
         columns=columns,
         plane=_plane(header, modality),
         rescale=rescale,
+        brightest=_brightest(header, modality),
     )
 
 
@@ -147,6 +150,11 @@ def _rescale(header: pydicom.Dataset) -> tuple[float, float] | None:
     return pair
 
 
+def _brightest(header: pydicom.Dataset, modality: str) -> int | None:
+    is_inverted = modality in PROJECTIONS and _text(header, "PhotometricInterpretation") == "MONOCHROME1"
+    return 2 ** int(header.get("BitsStored") or header.BitsAllocated) - 1 if is_inverted else None
+
+
 def _plane(header: pydicom.Dataset, modality: str) -> Plane | None:
     position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
     spacing = header.get("PixelSpacing") or (header.get("ImagerPixelSpacing") if modality in PROJECTIONS else None)
@@ -174,6 +182,8 @@ def read_slice(path: Path, header: SliceHeader) -> Int16[np.ndarray, "column row
         stored = pydicom.dcmread(path).pixel_array
     if stored.shape != (header.rows, header.columns):
         raise Refused(Reason.TRUNCATED)
+    if header.brightest is not None:
+        stored = header.brightest - stored.astype(np.int64)
     slope, intercept = header.rescale or (1.0, 0.0)
     values = stored.T.astype(np.float64) * slope + intercept
     exact = values.astype(np.int16, copy=False) if np.abs(values).max(initial=0) <= np.iinfo(np.int16).max else None

@@ -1,6 +1,5 @@
 """What is already done, so that an interrupted ingest goes on: keyed digests and outcomes, no original name."""
 
-import shutil
 from pathlib import Path
 
 from dpmed.core.chain import Chain
@@ -8,7 +7,6 @@ from dpmed.core.errors import ConfigError, MismatchError
 from dpmed.ingest.convert import Outcome
 
 NAME = ".ingest-journal"
-SCRATCH = ".ingest-scratch"
 ASIDE = ".tmp-*"
 
 
@@ -62,9 +60,13 @@ def require_fresh(out: Path, *, resume: bool) -> None:
     raise ConfigError("--out is not empty", hint="choose a new folder; datasets are never overwritten")
 
 
-def clear_leftovers(out: Path) -> None:
+def is_interrupted(out: Path) -> bool:
+    """Whether the folder holds an ingest that did not come to its end."""
+    return (out / NAME).exists()
+
+
+def clear_half_written(out: Path) -> None:
     """Remove what a killed run left half written."""
     for folder in (out, out / "images", out / "labels"):
         for leftover in folder.glob(ASIDE):
             leftover.unlink()
-    shutil.rmtree(out / SCRATCH, ignore_errors=True)

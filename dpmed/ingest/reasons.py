@@ -8,6 +8,7 @@ class Reason(StrEnum):
 
     NOT_DICOM = "named like DICOM but is not DICOM"
     NOT_AN_IMAGE = "DICOM without a picture (report, plan, segmentation, document)"
+    CLOSED = "no permission to read it"
     UNREADABLE = "damaged or malformed"
     TRUNCATED = "shorter than its header says"
     TOO_LARGE = "larger than the limits against hostile files"

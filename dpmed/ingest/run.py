@@ -1,20 +1,22 @@
 """An ingest from end to end: survey the input, write case after case, then the manifest."""
 
+import errno
+import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dpmed.core.errors import ConfigError, IdentifierError, NoInputError
+from dpmed.core.errors import ConfigError, IdentifierError, InterruptedRun, NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Split
 from dpmed.ingest.convert import Converter, Outcome
 from dpmed.ingest.jobs import Job, fingerprint, jobs
-from dpmed.ingest.journal import SCRATCH, Journal, clear_leftovers, require_fresh
+from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
 from dpmed.ingest.pool import ordered_map, workers_for
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
 from dpmed.ingest.report import as_html, own_words
@@ -50,7 +52,7 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
     _require_places(request)
     require_fresh(request.out, resume=request.resume)
     key = _key(request)
-    with _scratch(request) as scratch:
+    with _scratch(request) as scratch, _room_on_disk():
         seen = yield from survey(request, scratch)
         planned = jobs(seen.layout.candidates, key.pseudonyms)
         if not planned:
@@ -67,7 +69,7 @@ def _write(
     request: IngestRequest, seen: Survey, planned: Sequence[Job], pseudonyms: Pseudonyms, started: float
 ) -> Iterator[Progress | Note | IngestDone]:
     request.out.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(request.out)
+    clear_half_written(request.out)
     journal = Journal(request.out, settings=_settings(request, seen, pseudonyms))
     outcomes = yield from _convert(request, seen, planned, pseudonyms, journal)
     if all(outcome.reason for outcome in outcomes):
@@ -146,6 +148,9 @@ def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal) -> None:
         for name in outcome.sha256:
             (out / name).unlink(missing_ok=True)
     journal.remove()
+    for folder in (out / "images", out / "labels", out):
+        with suppress(OSError):  # not there, or not empty: then it is not ours to remove
+            folder.rmdir()
 
 
 def _require_places(request: IngestRequest) -> None:
@@ -160,17 +165,35 @@ def _key(request: IngestRequest) -> Key:
     path = request.key or default_key_path(request.out)
     key = read_key(path, dataset=request.out)
     fresh = new_key() if key is None else None
-    if fresh and request.resume and request.out.exists():
+    if fresh and is_interrupted(request.out):
         raise ConfigError("the key of the interrupted ingest is missing", hint="give it with --key FILE")
     return Key(path, Pseudonyms(key or fresh or b""), fresh)
 
 
 @contextmanager
 def _scratch(request: IngestRequest) -> Iterator[Path]:
-    """A private folder for what a zip holds, gone on every exit; a dry run uses the system's."""
-    inside = request.out.exists() and not request.dry_run
-    with tempfile.TemporaryDirectory(dir=request.out if inside else None, prefix=SCRATCH) as folder:
+    """A private folder for what a zip holds, beside the dataset and gone on every exit; a dry run uses the system's."""
+    beside = None if request.dry_run else request.out.absolute().parent
+    prefix = f".{request.out.name}-unpacked-"
+    if beside is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+        for leftover in beside.glob(f"{prefix}*"):  # of a run that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=prefix) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def _room_on_disk() -> Iterator[None]:
+    """A full or read-only disk is the user's to cure, and what is finished is kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+            raise
+        raise InterruptedRun(
+            "the disk is full or cannot be written", hint="make room and go on with the same command and --resume"
+        ) from None
 
 
 def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> str:

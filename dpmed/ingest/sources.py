@@ -53,7 +53,10 @@ def inventory(source: Path, *, scratch: Path) -> Inventory:
 
 def _of_folder(folder: Path) -> Inventory:
     links: list[int] = []
-    names = sorted(_walk(folder, "", 0, links))
+    try:
+        names = sorted(_walk(folder, "", 0, links))
+    except PermissionError:
+        raise NoInputError("a folder of the source may not be read", hint="ask for permission to read it") from None
     if len(names) > limits.MAX_FILES:
         raise ConfigError(f"the source holds more than {limits.MAX_FILES} files", hint="ingest it in parts")
     files = tuple(Source(folder / name, name, ordinal) for ordinal, name in enumerate(names, start=1))

@@ -34,6 +34,6 @@ def assign_splits(
 
 
 def _cut(share: float, fractions: SplitFractions) -> Split:
-    if share <= fractions.train:
+    if share < fractions.train:
         return "train"
-    return "test" if share <= fractions.train + fractions.test else "val"
+    return "test" if share < round(fractions.train + fractions.test, 9) else "val"

@@ -14,7 +14,6 @@ from dpmed.ingest.layout_dicom import dicom_layout
 from dpmed.ingest.layout_nifti import brats_layout, decathlon_layout, plain_layout
 from dpmed.ingest.layout_pictures import picture_layout
 from dpmed.ingest.pool import ordered_map, workers_for
-from dpmed.ingest.reasons import Reason
 from dpmed.ingest.request import IngestRequest
 from dpmed.ingest.roster import Roster, read_roster
 from dpmed.ingest.scan import Scan, Scanner
@@ -121,7 +120,7 @@ def _layout(listed: Inventory, detected: Detected, scans: list[Scan], roster: Ro
     else:
         layout = picture_layout(detected.files, roster)
     refused = [HeldBack("file", (scan.source,), scan.reason) for scan in scans if scan.reason]
-    refused += [HeldBack("file", (source,), Reason.NOT_DICOM) for source in detected.false_dicom]
+    refused += [HeldBack("file", (source,), reason) for source, reason in detected.refused.items()]
     return replace(layout, held=(*layout.held, *refused))
 
 
