@@ -1,6 +1,73 @@
-"""`dpmed doctor`."""
+"""`dpmed doctor`: what this machine can do, and what is missing for the rest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from dpmed.cli.options import Json, Quiet, Verbose
+from dpmed.cli.output import Output
+from dpmed.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from dpmed.backends.devices import DeviceState
+    from dpmed.core.machine import Machine, Packages
+
+GIB = 2**30
+TOLD = ("python", "dpmed", "torch", "monai", "opacus", "dp_accounting", "pydicom", "nibabel")
 
 
-def doctor() -> None:
-    """Not built yet."""
-    raise NotImplementedError
+def doctor(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """What this machine can do, and what is missing for the rest."""
+    output = Output("doctor", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.core.machine import machine, packages
+
+    found = packages()
+    missing = [name for name, version in found.versions.items() if version is None]
+    here = machine(Path.cwd())
+    devices = {} if "torch" in missing else _devices()
+    output.show(_table(devices, here, found, verbose=verbose))
+    payload = {
+        "devices": {name: state.model_dump() for name, state in devices.items()},
+        "versions": found.versions,
+        "missing": missing,
+        "extras_missing": {name: list(lacks) for name, lacks in found.extras_missing.items()},
+        **here.model_dump(),
+    }
+    cure = "pip install -c constraints.txt -e ." if missing else "dpmed demo"
+    output.finish(payload, status="partial" if missing else "ok", next_command=cure)
+    return int(ExitCode.USAGE if missing else ExitCode.DONE)
+
+
+def _devices() -> dict[str, "DeviceState"]:
+    from dpmed.backends.devices import device_states
+
+    return device_states()
+
+
+def _table(devices: dict[str, "DeviceState"], here: "Machine", found: "Packages", *, verbose: bool) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, state in devices.items():
+        table.add_row(_mark(state.available), name, escape(state.reason))
+    table.add_row(_mark(True), "cores", f"{here.cores}  [dim]{here.system}[/dim]")
+    memory = f"{here.memory_available_bytes / GIB:.1f} of {here.memory_bytes / GIB:.1f} GiB free"
+    table.add_row(_mark(here.memory_available_bytes > 2 * GIB), "memory", memory)
+    disk = f"{here.disk_free_bytes / GIB:.1f} GiB free in this folder"
+    table.add_row(_mark(here.disk_free_bytes > GIB), "disk", disk)
+    table.add_row(_mark(True), "entropy", f"{here.entropy}, by the operating system")
+    for name, version in found.versions.items():
+        if verbose or version is None or name in TOLD:
+            table.add_row(_mark(version is not None), name, version or "[red]not installed[/red]")
+    for name, lacks in found.extras_missing.items():
+        table.add_row(
+            _mark(False), f"extra {name}", f'lacks {", ".join(lacks)}: pip install -e "{escape(f".[{name}]")}"'
+        )
+    return table
+
+
+def _mark(good: bool) -> str:
+    return "[green]✓[/green]" if good else "[yellow]-[/yellow]"

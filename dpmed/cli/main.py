@@ -1,44 +1,53 @@
-"""The program: its commands, what becomes of an error, and the exit code."""
+"""The program: its commands, and the one place where a failure becomes words and an exit code."""
 
+import os
 import sys
-import traceback
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
-from typer.exceptions import TyperException
+from typer.core import TyperGroup
 
 from dpmed import __version__
 from dpmed.cli.demo import demo
 from dpmed.cli.doctor import doctor
 from dpmed.cli.epsilon import epsilon
 from dpmed.cli.evaluate import evaluate
+from dpmed.cli.failures import as_failure
+from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
 from dpmed.cli.output import Output
 from dpmed.cli.recipes import recipes
 from dpmed.cli.train import train
-from dpmed.core.errors import ConfigError, DpmedError, ExitCode
+from dpmed.core.errors import ExitCode, InterruptedRun
 
-COMMANDS = {
-    "demo": demo,
-    "ingest": ingest,
-    "train": train,
-    "epsilon": epsilon,
-    "evaluate": evaluate,
-    "doctor": doctor,
-}
+WORK: dict[str, Callable[..., Any]] = {"ingest": ingest, "train": train, "epsilon": epsilon, "evaluate": evaluate}
+AROUND: dict[str, Callable[..., Any] | typer.Typer] = {"demo": demo, "recipes": recipes, "doctor": doctor}
+
+
+class InOrder(TyperGroup):
+    """Lists its commands in the order in which a newcomer meets them; typer would put groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        return sorted(super().list_commands(ctx), key=[*WORK, *AROUND].index)
+
 
 app = typer.Typer(
     name="dpmed",
-    no_args_is_help=True,
+    cls=InOrder,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Train on your own patients' scans so that no single patient can be picked out of the weights.",
+    epilog="Start with: dpmed demo",
 )
-for name, command in COMMANDS.items():
-    app.command(name)(command)
-app.add_typer(recipes, name="recipes")
+for name, command in WORK.items():
+    app.command(name, rich_help_panel="From scans to a model")(command)
+for name, extra in AROUND.items():
+    if isinstance(extra, typer.Typer):
+        app.add_typer(extra, name=name, rich_help_panel="Around it")
+    else:
+        app.command(name, rich_help_panel="Around it")(extra)
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,29 +67,31 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; every failure ends in one line of cause and one of cure."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    output = Output(next((word for word in words if not word.startswith("-")), "dpmed"), json="--json" in words)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    known = words[0] in WORK or words[0] in AROUND
+    output = Output(words[0] if known else "dpmed", json="--json" in words)
+    with hushed():
+        return _leave(_run(words, output, prefix=f"dpmed {words[0]}" if known else "dpmed"))
+
+
+def _run(words: list[str], output: Output, *, prefix: str) -> int:
     try:
-        return int(app(args=words, prog_name="dpmed", standalone_mode=False) or 0)
-    except DpmedError as error:
-        output.fail(error)
-        return int(error.exit_code)
-    except TyperException as error:
-        known = output.command in {*COMMANDS, "recipes"}
-        hint = f"dpmed {output.command} --help" if known else "dpmed --help"
-        output.fail(ConfigError(error.format_message(), hint=hint))
-        return int(ExitCode.USAGE)
-    except BrokenPipeError:
+        code = int(app(args=words, prog_name="dpmed", standalone_mode=False) or 0)
+    except SystemExit:  # typer's answer to a reader who closed the pipe: they have seen enough
         return int(ExitCode.DONE)
     except Exception as error:
-        output.fail(_our_bug(error))
-        return int(ExitCode.BUG)
+        failure = as_failure(error, prefix)
+        output.fail(failure)
+        return int(failure.exit_code)
+    if code == ExitCode.INTERRUPTED:  # typer's answer to Ctrl-C where no command minds it
+        output.fail(InterruptedRun("interrupted", hint="nothing was left half done; type the same command again"))
+    return code
 
 
-def _our_bug(error: Exception) -> DpmedError:
-    """Where it broke, without the values that were there: those may identify a patient (promise 7)."""
-    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-4:]]
-    return DpmedError(
-        f"this is a bug in dpmed: {type(error).__name__} at {' < '.join(reversed(frames))}",
-        hint="report it with this line; it holds no patient data",
-    )
+def _leave(code: int) -> int:
+    """Flush now, so that a pipe closed by its reader is not reported by the interpreter on its way out."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

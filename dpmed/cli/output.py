@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dpmed import __version__
@@ -42,12 +43,17 @@ class Output:
         if not self.json:
             Console(highlight=False).print(renderable)
 
+    def text(self, text: str) -> None:
+        """Plain text on stdout, to the letter, so that it can be redirected into a file; nothing with --json."""
+        if not self.json:
+            print(text, end="")
+
     def finish(self, payload: Mapping[str, Any], *, status: str = "ok", next_command: str = "") -> None:
         """Close the command: the JSON object on stdout with --json, else where to go next."""
         if self.json:
             print(json.dumps(self._envelope(status) | dict(payload), allow_nan=False))
         elif next_command:
-            self.say(f"next: [bold]{next_command}[/bold]")
+            self.say(f"next: [bold]{escape(next_command)}[/bold]")
 
     def fail(self, error: DpmedError) -> None:
         """One line of cause, one of cure; as JSON too if asked for."""
