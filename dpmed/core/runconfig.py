@@ -1,8 +1,8 @@
 """What a trained model needs to be built, fed and judged elsewhere: `release/config.json`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from dpmed.core.errors import MismatchError
 from dpmed.core.folders import RunFolder
@@ -13,17 +13,24 @@ from dpmed.core.specs import ModelSpec, PrivacySpec, TaskSpec
 
 
 class RunConfig(Record):
-    """The public configuration of a run; all of it may leave the hospital."""
+    """The public configuration of a run; all of it may leave the hospital.
+
+    `run` is a random name; `patients` is the number of training patients, public under add-or-remove-one by
+    convention; `privacy` is None for the non-private comparison; `init_sha256` names the weights started from.
+    """
 
     schema_: Literal["dpmed.run/1"] = Field(default="dpmed.run/1", alias="schema")
+    run: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
     dpmed_version: str
     recipe: Recipe
     model: ModelSpec
     task: TaskSpec
     label_scheme: LabelScheme | None
     privacy: PrivacySpec | None
+    patients: int
     seed: int
     demo_seed: int | None
+    init_sha256: str | None
     device: str
     engine: str
 

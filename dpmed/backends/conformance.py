@@ -1,0 +1,83 @@
+"""Before each training: does this backend do what the plain loop does? A wrong one must not see a patient.
+
+The check runs on synthetic patients, so nothing about the cohort can be learned from its outcome.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from dpmed.backends.base import Backend
+from dpmed.core.errors import DeviceError
+from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
+from dpmed.data.tensors import PatientTensors
+from dpmed.models import build, loss_function
+
+TOLERANCE = 1e-4
+"""Relative L2 distance that float32 summed in another order may differ by."""
+
+
+def synthetic_patients(
+    task: TaskSpec, *, channels: int, size: Sequence[int], draws: int, patients: int
+) -> tuple[PatientTensors, ...]:
+    """Random patients of the shape that training will use; half of the targets are positive."""
+    generator = torch.Generator().manual_seed(0)
+
+    def one(index: int) -> PatientTensors:
+        inputs = torch.rand((draws, channels, *size), generator=generator)
+        if task.kind == "classification":
+            return PatientTensors(inputs, torch.full((draws,), float(index % 2)))
+        shape = (draws, len(task.outputs), *size)
+        return PatientTensors(inputs, (torch.rand(shape, generator=generator) > 0.5).float())
+
+    return tuple(one(index) for index in range(patients))
+
+
+def plain_gradient(model: torch.nn.Module, task: TaskSpec, patient: PatientTensors) -> dict[str, Tensor]:
+    """One patient's gradient by textbook PyTorch."""
+    model.zero_grad()
+    loss_function(task)(model(patient.inputs), patient.targets).backward()  # type: ignore[no-untyped-call]
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+def check_conformance(
+    backend: Backend,
+    *,
+    model: ModelSpec,
+    task: TaskSpec,
+    clipping: ClippingSpec,
+    flags: HardwareFlags,
+    patients: tuple[PatientTensors, ...],
+) -> None:
+    """Compare the backend with the plain loop on two patients; leaves it closed.
+
+    The clip norm of the check is half of the smaller gradient norm, so that both patients are clipped and joint
+    clipping (the micro-batch fault) would show. A third patient with an infinite pixel must contribute nothing, and
+    no patient at all must give zeros. Raises `DeviceError` otherwise.
+    """
+    reference = build(model)
+    gradients = [plain_gradient(reference, task, patient) for patient in patients[:2]]
+    norms = [_norm(gradient.values()) for gradient in gradients]
+    limit = max(min(norms) / 2, 1e-6)
+    halved = clipping.model_copy(update={"mode": "flat", "l2_clip_norm": limit})
+    expected = {
+        name: torch.stack([g[name] * (limit / n) for g, n in zip(gradients, norms, strict=True)]).sum(0)
+        for name in gradients[0]
+    }
+    backend.open(model, task, halved, flags)
+    backend.load(reference.state_dict())
+    spoiled = PatientTensors(torch.full_like(patients[0].inputs, torch.inf), patients[0].targets)
+    got = backend.clipped_sum((*patients[:2], spoiled)).values
+    empty = backend.clipped_sum(()).values
+    backend.close()
+    error = _norm(got[name].double() - value for name, value in expected.items()) / _norm(expected.values())
+    if not error <= TOLERANCE or got.keys() != expected.keys() or _norm(empty.values()) != 0:
+        raise DeviceError(
+            f"the {flags.engine} engine failed its self-check against the plain loop (relative error {error:.1e})",
+            hint="use --set hardware.engine=nano, and report this with the output of dpmed doctor",
+        )
+
+
+def _norm(tensors: Iterable[Tensor]) -> float:
+    return float(torch.stack([tensor.double().square().sum() for tensor in tensors]).sum().sqrt())

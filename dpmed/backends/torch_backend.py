@@ -1,0 +1,68 @@
+"""CPU and CUDA through PyTorch: one backend, because only the place of the tensors differs."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dpmed.backends.base import Weights
+from dpmed.backends.engines import ENGINES
+from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
+from dpmed.data.tensors import PatientTensors
+from dpmed.models import build, check_private, loss_function
+from dpmed.privacy.gradients import ClippedSum
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class TorchBackend:
+    """The `Backend` of `cpu` and `cuda`."""
+
+    def __init__(self, device: str) -> None:
+        self._device = torch.device(device)
+
+    def open(self, model: ModelSpec, task: TaskSpec, clipping: ClippingSpec, flags: HardwareFlags) -> None:
+        """Build the network on the device; refuses one whose layers mix patients."""
+        if flags.threads:
+            torch.set_num_threads(flags.threads)
+        # float32 means float32: TF32 would round products to 10 bits and break agreement between engines.
+        torch.backends.cudnn.allow_tf32 = False
+        self._dtype = DTYPES[flags.precision]
+        self._model: nn.Module = build(model).to(self._device, self._dtype)
+        check_private(self._model)
+        self._loss = loss_function(task)
+        self._clipping = clipping
+        self._flags = flags
+
+    def load(self, weights: Weights) -> None:
+        """Replace all weights; every name and shape must fit."""
+        self._model.load_state_dict(dict(weights), strict=True)
+
+    def clipped_sum(self, patients: Iterable[PatientTensors]) -> ClippedSum:
+        """Sum of the patients' clipped gradients, on the CPU in the backend's precision."""
+        self._model.train()
+        engine = ENGINES[self._flags.engine]
+        total = engine(self._model, self._loss, self._placed(patients), self._clipping, self._flags.nano_batch)
+        values = {name: value.cpu() for name, value in total.values.items()}
+        return ClippedSum(values, total.l2_bound, total.notes)
+
+    @torch.no_grad()
+    def predict(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch output *space"]:
+        """Logits in float32 on the CPU."""
+        self._model.eval()
+        logits: Tensor = self._model(image.to(self._device, self._dtype))
+        return logits.float().cpu()
+
+    def close(self) -> None:
+        """Drop the network and give its memory back."""
+        del self._model
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _placed(self, patients: Iterable[PatientTensors]) -> Iterator[PatientTensors]:
+        for patient in patients:
+            yield PatientTensors(
+                inputs=patient.inputs.to(self._device, self._dtype),
+                targets=patient.targets.to(self._device, self._dtype),
+            )

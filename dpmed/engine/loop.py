@@ -1,0 +1,83 @@
+"""The training loop, as the paper has it: draw, clipped sum, spend, noise, apply."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpmed.backends import Backend
+from dpmed.core.events import StepDone
+from dpmed.core.specs import HardwareFlags
+from dpmed.data import PatientDataset
+from dpmed.data.tensors import PatientTensors
+from dpmed.engine.checkpoint import Checkpoint, save_checkpoint
+from dpmed.engine.feed import fetch_ahead
+from dpmed.engine.optimizer import Optimizer
+from dpmed.engine.plan import Plan
+from dpmed.privacy.gradients import CuratorNotes
+from dpmed.privacy.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Loop:
+    """All that a step touches."""
+
+    plan: Plan
+    data: PatientDataset
+    backend: Backend
+    optimizer: Optimizer
+    ledger: Ledger
+    flags: HardwareFlags
+    state: Path
+    metrics: Path
+    spent: Callable[[int], float | None]
+
+    def run(self, should_stop: Callable[[], bool]) -> Iterator[StepDone]:
+        """Train until the plan's last step is paid, or until asked to stop; the checkpoint is then up to date.
+
+        The position is the number of ledger lines. Steps that a crash paid for but lost are not taken again: the run
+        ends with fewer updates, never with more epsilon than planned.
+        """
+        steps = self.plan.spec.steps
+        saved = time.monotonic()
+        for step in range(len(self.ledger.entries), steps):
+            began = time.monotonic()
+            notes = self._take(step)
+            now = time.monotonic()
+            self._write_metrics(step, notes, now - began)
+            yield StepDone(step + 1, steps, self.spent(step + 1), now - began)
+            if step + 1 == steps or should_stop():
+                break
+            if now - saved >= self.flags.checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+        self._save()
+
+    def _take(self, step: int) -> CuratorNotes:
+        patients = self.plan.sample(step)
+        self.backend.load(self.optimizer.weights)
+        clipped = self.backend.clipped_sum(self._fetch(patients, step))
+        self.ledger.append(self.plan.entry(step))  # spend first: a crash over-counts, never under-counts
+        self.optimizer.apply(self.plan.add_noise(clipped, step), step=step, steps=self.plan.spec.steps)
+        return clipped.notes
+
+    def _fetch(self, patients: tuple[str, ...], step: int) -> Iterator[PatientTensors]:
+        workers, ahead = self.flags.workers, 2 * self.flags.nano_batch
+        return fetch_ahead(patients, lambda name: self.data.fetch(name, step=step), workers=workers, ahead=ahead)
+
+    def _save(self) -> None:
+        save_checkpoint(self.state, Checkpoint(self.optimizer.state(), self.ledger.head))
+
+    def _write_metrics(self, step: int, notes: CuratorNotes, seconds: float) -> None:
+        mean_loss = notes.loss_sum / notes.patients if notes.patients and math.isfinite(notes.loss_sum) else None
+        line = {
+            "step": step,
+            "patients": notes.patients,
+            "clipped": notes.clipped,
+            "loss": mean_loss,
+            "seconds": seconds,
+        }
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,59 @@
+"""One object that binds the vault's parts, so that what is sampled, noised and written down cannot drift apart."""
+
+from dataclasses import dataclass
+
+from dpmed.core.specs import Entry, PrivacySpec
+from dpmed.privacy.entropy import SecureSource
+from dpmed.privacy.gradients import ClippedSum, NoisyGradient
+from dpmed.privacy.noise import add_noise, without_noise
+from dpmed.privacy.sampling import poisson_sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every step does. The `spec` is public; the sampled patients are not.
+
+    Each draw takes a new generator keyed by the operating system, so nothing about past or future draws is ever held
+    in memory or written to disk, and a resumed run repeats no noise. `demo_seed` fixes the keys instead: the run is
+    then reproducible and its statement INVALID. With `private` False nothing is clipped, noised or promised.
+    """
+
+    spec: PrivacySpec
+    patients: tuple[str, ...]
+    private: bool = True
+    demo_seed: int | None = None
+
+    def sample(self, step: int) -> tuple[str, ...]:
+        """The patients of a step: each one is in it with probability `sample_rate`, independently. Secret."""
+        return poisson_sample(self.patients, self.spec.sample_rate, self._source("sampling", step))
+
+    def entry(self, step: int) -> Entry:
+        """What the step costs, for the ledger."""
+        return Entry(
+            step=step,
+            mechanism="poisson-subsampled-gaussian" if self.private else "none",
+            sample_rate=self.spec.sample_rate,
+            noise_multiplier=self._noise_multiplier,
+            clip_norm=self.spec.clipping.l2_clip_norm,
+        )
+
+    def add_noise(self, clipped: ClippedSum, step: int) -> NoisyGradient:
+        """The mean gradient that may be released: noised, then divided by the fixed expected number of patients."""
+        if not self.private:
+            return without_noise(clipped, expected_batch_size=self.spec.expected_batch_size)
+        return add_noise(
+            clipped,
+            noise_multiplier=self._noise_multiplier,
+            expected_batch_size=self.spec.expected_batch_size,
+            source=self._source("noise", step),
+        )
+
+    @property
+    def _noise_multiplier(self) -> float:
+        assert self.spec.noise_multiplier is not None, "a plan is made from a calibrated spec"
+        return self.spec.noise_multiplier
+
+    def _source(self, purpose: str, step: int) -> SecureSource:
+        if self.demo_seed is None:
+            return SecureSource.system()
+        return SecureSource.fixed(self.demo_seed, f"{purpose} of step {step}")

@@ -1,0 +1,196 @@
+"""`dpmed train`: check, reserve, conform, loop, release."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dpmed.backends import open_backend
+from dpmed.backends.conformance import check_conformance, synthetic_patients
+from dpmed.backends.torch_backend import TorchBackend
+from dpmed.core.errors import InterruptedRun, MismatchError
+from dpmed.core.events import Note, Progress, StepDone
+from dpmed.core.files import write_atomic
+from dpmed.core.folders import DatasetFolder
+from dpmed.core.runconfig import RunConfig
+from dpmed.core.specs import Statement
+from dpmed.engine.checkpoint import load_checkpoint, load_tensors, save_tensors
+from dpmed.engine.folder import begin, locked
+from dpmed.engine.loop import Loop
+from dpmed.engine.memory import peak_memory_bytes
+from dpmed.engine.optimizer import Optimizer
+from dpmed.engine.prepare import Prepared, prepare
+from dpmed.engine.request import TrainDone, TrainRequest
+from dpmed.models import build
+from dpmed.privacy.accounting import EpsilonCurve, MechanismRun
+from dpmed.privacy.budget import Budget
+from dpmed.privacy.ledger import Ledger
+from dpmed.privacy.statement import statement
+
+TrainEvent = Note | Progress | StepDone | TrainDone
+
+
+def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[TrainEvent]:
+    """Train a model; the events end with `TrainDone`.
+
+    Raises `ConfigError`, `NoInputError`, `DeviceError`, `MismatchError` before a patient is read, `BudgetError` before
+    a step is taken, and `InterruptedRun` after a requested stop, when everything is saved.
+    """
+    prepared = prepare(request)
+    yield from _check_backend(prepared)
+    for event in prepared.data.prepare():
+        yield event
+        if should_stop():
+            raise InterruptedRun("stopped before the first step; nothing was spent", hint="run the same command again")
+    with locked(request.run):
+        config = begin(request, prepared)
+        budget = Budget(DatasetFolder(request.data))
+        budget.reserve(config.run, planned(prepared) if guaranteed(request) else (), private=guaranteed(request))
+        yield from _run(request, prepared, config, budget, should_stop)
+
+
+def guaranteed(request: TrainRequest) -> bool:
+    """Whether the run's noise is there and secret."""
+    return request.private and request.demo_seed is None
+
+
+def planned(prepared: Prepared) -> tuple[MechanismRun, ...]:
+    """What the whole run will have spent."""
+    spec = prepared.plan.spec
+    assert spec.noise_multiplier is not None, "prepare calibrates"
+    run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
+    return (run,)
+
+
+def _run(
+    request: TrainRequest,
+    prepared: Prepared,
+    config: RunConfig,
+    budget: Budget,
+    should_stop: Callable[[], bool],
+) -> Iterator[TrainEvent]:
+    ledger = Ledger(request.run.ledger)
+    loop = _loop(request, prepared, ledger)
+    taken: list[float] = []
+    began = time.monotonic()
+    for event in loop.run(should_stop):
+        taken.append(event.seconds)
+        yield event
+    loop.backend.close()
+    final = _final_statement(config, ledger)
+    write_atomic(request.run.statement, final.to_json())
+    if len(ledger.entries) < prepared.plan.spec.steps:
+        raise InterruptedRun(
+            f"stopped after step {len(ledger.entries)} of {prepared.plan.spec.steps}; everything is saved",
+            hint="the same command with --resume goes on",
+        )
+    save_tensors(request.run.model, _float32(loop.optimizer.released))
+    budget.settle(config.run, steps=len(ledger.entries))
+    yield _done(final, prepared, taken, time.monotonic() - began)
+
+
+def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
+    recipe = prepared.recipe
+    spec = prepared.plan.spec
+    backend = open_backend(
+        recipe.hardware.device,
+        model=prepared.model,
+        task=prepared.data.task,
+        clipping=spec.clipping,
+        flags=recipe.hardware,
+    )
+    curve = EpsilonCurve(planned(prepared)[0], delta=spec.delta) if guaranteed(request) else None
+    return Loop(
+        plan=prepared.plan,
+        data=prepared.data,
+        backend=backend,
+        optimizer=_optimizer(request, prepared, ledger),
+        ledger=ledger,
+        flags=recipe.hardware,
+        state=request.run.state,
+        metrics=request.run.metrics,
+        spent=curve.upper_bound if curve else lambda _: None,
+    )
+
+
+def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Optimizer:
+    optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer)
+    checkpoint = load_checkpoint(request.run.state)
+    if checkpoint is None:
+        return optimizer
+    if not ledger.holds(checkpoint.ledger_head):
+        raise MismatchError(
+            "the ledger lacks the line that the checkpoint was paid with: it was replaced or cut",
+            hint="restore release/ledger.jsonl from a backup; without it nothing can be said about epsilon",
+        )
+    optimizer.load(checkpoint.tensors)
+    return optimizer
+
+
+def initial_weights(request: TrainRequest, prepared: Prepared) -> dict[str, Tensor]:
+    """Seeded random weights, or those of `--init`, in the precision of the run."""
+    torch.manual_seed(request.seed)
+    model = build(prepared.model)
+    if request.init is not None:
+        _load_init(model, request.init)
+    dtype = torch.float64 if prepared.recipe.hardware.precision == "float64" else torch.float32
+    return dict(model.to(dtype).state_dict())
+
+
+def _load_init(model: torch.nn.Module, path: Path) -> None:
+    tensors, _ = load_tensors(path)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if wanted != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
+        raise MismatchError(
+            "the weights of --init do not fit the recipe's model (names or shapes differ)",
+            hint="use weights of a run with the same model.name, model.width and inputs",
+        )
+    model.load_state_dict(tensors)
+
+
+def _check_backend(prepared: Prepared) -> Iterator[Note]:
+    recipe, spec = prepared.recipe, prepared.plan.spec
+    backend = TorchBackend(prepared.device)
+    patients = synthetic_patients(
+        prepared.data.task,
+        channels=prepared.model.in_channels,
+        size=recipe.data.image_size,
+        draws=recipe.data.draws_per_patient,
+        patients=2,
+    )
+    check_conformance(
+        backend,
+        model=prepared.model,
+        task=prepared.data.task,
+        clipping=spec.clipping,
+        flags=recipe.hardware,
+        patients=patients,
+    )
+    yield Note(f"the {recipe.hardware.engine} engine on {prepared.device} agrees with the plain per-patient loop")
+
+
+def _final_statement(config: RunConfig, ledger: Ledger) -> Statement:
+    return statement(config, ledger.entries)
+
+
+def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def _done(final: Statement, prepared: Prepared, taken: list[float], seconds: float) -> TrainDone:
+    expected = prepared.plan.spec.expected_batch_size
+    per_step = statistics.median(taken) if taken else 0.0
+    return TrainDone(
+        statement=final,
+        device=prepared.device,
+        engine=prepared.recipe.hardware.engine,
+        steps=final.steps,
+        patients=len(prepared.plan.patients),
+        seconds=seconds,
+        seconds_per_step=per_step,
+        patients_per_second=expected / per_step if per_step else 0.0,
+        peak_memory_bytes=peak_memory_bytes(prepared.device),
+    )

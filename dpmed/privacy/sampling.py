@@ -1,0 +1,22 @@
+"""Who takes part in a step: each patient alone decides by a secret coin (Poisson sampling)."""
+
+from collections.abc import Sequence
+
+from dpmed.privacy.entropy import SecureSource
+
+
+def poisson_sample(patients: Sequence[str], sample_rate: float, source: SecureSource) -> tuple[str, ...]:
+    """The patients of one step, each drawn with probability `sample_rate` independently of all others. Secret.
+
+    The accountants assume exactly this. A shuffled or fixed-size batch would cost far more: one epoch of 1,000
+    batches at noise multiplier 0.5 has epsilon of at least 10.0 where Poisson has 3.24 (Chua et al. 2024).
+
+    | case | result |
+    |---|---|
+    | no coin falls right | an empty tuple; the step still adds noise and counts |
+    | `sample_rate` 1 | every patient |
+    """
+    if not 0 < sample_rate <= 1:
+        raise ValueError("sample_rate must be above 0 and at most 1")
+    coins = source.uniforms(len(patients))
+    return tuple(patient for patient, coin in zip(patients, coins, strict=True) if coin < sample_rate)

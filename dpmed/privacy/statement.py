@@ -1,0 +1,89 @@
+"""What a run guarantees, in numbers and in words. An epsilon is never printed alone (promise 8)."""
+
+from collections.abc import Sequence
+
+from dpmed.core.errors import MismatchError
+from dpmed.core.runconfig import RunConfig
+from dpmed.core.specs import Entry, Statement
+from dpmed.privacy.accounting import agrees, epsilon, mechanism_runs, second_opinions
+
+SAMPLING = "each step drew each training patient independently with the stated sample rate (Poisson), from OS entropy"
+NUMBER_IS_PUBLIC = "the number of training patients is public; it fixes the divisor of every step"
+RECIPE_IS_PUBLIC = "the recipe was not chosen by looking at these patients; a search on them costs more"
+PUBLIC_START = "the weights that training started from were made without these patients"
+
+COVERS = (
+    "the trained weights and every file in release/",
+    "anything computed from them alone, by anybody, with any side knowledge",
+)
+DOES_NOT_COVER = (
+    "metrics and pictures of held-out patients, and everything in curator/",
+    "other runs on the same patients: their epsilons add up (dpmed epsilon --data DIR)",
+    "what the model teaches about people in general, such as that a finding goes with a disease",
+    "identifiers in the images themselves: that is de-identification, not differential privacy",
+)
+NO_GUARANTEE = "No guarantee: {why}. These weights may hold what can be traced to single patients; keep them inside."
+
+
+def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
+    """The statement of the steps paid so far.
+
+    Epsilon is by PLD; raises `MismatchError` if Opacus' PRV and RDP do not support it.
+    """
+    why = _why_invalid(config, entries)
+    delta = config.recipe.privacy.delta
+    runs = () if any(entry.mechanism == "none" for entry in entries) else mechanism_runs(entries)
+    spent = None if why else epsilon(runs, delta=delta)
+    opinions = {} if spent is None else second_opinions(runs, delta=delta)
+    if spent is not None and not agrees(spent, opinions):
+        raise MismatchError(
+            f"the accountants disagree: PLD {spent:.4f}, PRV {opinions['prv']:.4f}, RDP {opinions['rdp']:.4f}",
+            hint="do not release this run; report these numbers with the recipe",
+        )
+    last = entries[-1] if entries else None
+    return Statement(
+        epsilon=spent,
+        delta=delta,
+        second_opinions=opinions,
+        noise_multiplier=last.noise_multiplier if last else 0.0,
+        sample_rate=last.sample_rate if last else 0.0,
+        clip_norm=last.clip_norm if last else None,
+        steps=len(entries),
+        assumptions=_assumptions(config),
+        covers=COVERS if spent is not None else (),
+        does_not_cover=DOES_NOT_COVER,
+        valid=not why,
+        why_invalid=why,
+        words=NO_GUARANTEE.format(why=why) if spent is None else _words(spent, opinions, config),
+    )
+
+
+def _why_invalid(config: RunConfig, entries: Sequence[Entry]) -> str:
+    if config.privacy is None or any(entry.mechanism == "none" for entry in entries):
+        return "the run was trained without noise or clipping (--non-private)"
+    if config.demo_seed is not None:
+        return "INVALID, the noise was fixed by --demo-seed and can be subtracted"
+    return ""
+
+
+def _assumptions(config: RunConfig) -> tuple[str, ...]:
+    always = (SAMPLING, NUMBER_IS_PUBLIC, RECIPE_IS_PUBLIC)
+    start = (PUBLIC_START,) if config.init_sha256 else ()
+    delta = config.recipe.privacy.delta
+    if delta * config.patients < 1:
+        return always + start
+    return (
+        *always,
+        *start,
+        f"delta {delta:g} is not below 1/{config.patients} (one per patient): choose a smaller one",
+    )
+
+
+def _words(spent: float, opinions: dict[str, float], config: RunConfig) -> str:
+    return (
+        f"Whether or not any one patient took part, with all scans, the released weights are almost as likely: "
+        f"epsilon {spent:.3f} at delta {config.recipe.privacy.delta:g}, per patient, add-or-remove-one, by the PLD "
+        f"accountant (Opacus: PRV {opinions['prv']:.3f}, RDP {opinions['rdp']:.3f}), if patients are drawn by Poisson "
+        f"sampling, as dpmed does. It covers the weights and release/; it does not cover metrics on held-out patients, "
+        f"curator/, or other runs on the same patients."
+    )

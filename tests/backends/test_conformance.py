@@ -1,0 +1,70 @@
+"""The self-check before training lets a right backend pass and stops every kind of wrong one."""
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+
+from dpmed.backends.conformance import check_conformance, synthetic_patients
+from dpmed.backends.torch_backend import TorchBackend
+from dpmed.core.errors import DeviceError
+from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
+from dpmed.data.tensors import PatientTensors
+from dpmed.privacy.gradients import ClippedSum, CuratorNotes
+
+TASK = TaskSpec(kind="classification", outputs=("covid",))
+MODEL = ModelSpec(name="resnet10-gn", spatial_dims=2, in_channels=1, out_channels=1, width=4)
+
+
+class ClipsTheBatch(TorchBackend):
+    """The micro-batch fault: patients are clipped jointly."""
+
+    def clipped_sum(self, patients: Iterable[PatientTensors]) -> ClippedSum:
+        group = tuple(patients)
+        if not group:
+            return super().clipped_sum(group)
+        joint = PatientTensors(torch.cat([p.inputs for p in group]), torch.cat([p.targets for p in group]))
+        return super().clipped_sum((joint,))
+
+
+class ForgetsToClip(TorchBackend):
+    def open(self, model, task, clipping, flags):
+        super().open(model, task, ClippingSpec(l2_clip_norm=None), flags)
+
+
+class DropsAPatient(TorchBackend):
+    def clipped_sum(self, patients):
+        return super().clipped_sum(tuple(patients)[1:])
+
+
+class NoisyWhenEmpty(TorchBackend):
+    def clipped_sum(self, patients):
+        group = tuple(patients)
+        total = super().clipped_sum(group)
+        if group:
+            return total
+        values = {name: torch.ones_like(value) for name, value in total.values.items()}
+        return ClippedSum(values, total.l2_bound, CuratorNotes(patients=0, loss_sum=0.0, clipped=0))
+
+
+def _check(backend: TorchBackend, engine: str) -> None:
+    patients = synthetic_patients(TASK, channels=1, size=(24, 24), draws=2, patients=2)
+    check_conformance(
+        backend,
+        model=MODEL,
+        task=TASK,
+        clipping=ClippingSpec(l2_clip_norm=1.0),
+        flags=HardwareFlags(engine=engine),
+        patients=patients,
+    )
+
+
+@pytest.mark.parametrize("engine", ["nano", "vmap"])
+def test_a_right_backend_passes(engine):
+    _check(TorchBackend("cpu"), engine)
+
+
+@pytest.mark.parametrize("mutant", [ClipsTheBatch, ForgetsToClip, DropsAPatient, NoisyWhenEmpty])
+def test_a_wrong_backend_is_stopped_before_it_sees_a_patient(mutant):
+    with pytest.raises(DeviceError, match="self-check"):
+        _check(mutant("cpu"), "nano")
