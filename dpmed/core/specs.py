@@ -17,6 +17,7 @@ Accountant = Literal["pld", "prv", "rdp"]
 ClippingMode = Literal["flat", "per-layer"]
 Engine = Literal["nano", "vmap"]
 Device = Literal["auto", "cpu", "cuda", "ipu"]
+Precision = Literal["float32", "float64"]
 Mechanism = Literal["poisson-subsampled-gaussian", "none"]
 
 
@@ -55,7 +56,7 @@ class HardwareFlags(Record):
     device: Device = "auto"
     engine: Engine = "vmap"
     nano_batch: Count = 4
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Precision = "float32"
     workers: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0

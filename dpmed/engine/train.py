@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dpmed.backends import open_backend
-from dpmed.backends.conformance import check_conformance, synthetic_patients
+from dpmed.backends.conformance import LARGEST_SIDE, check_conformance, synthetic_patients
 from dpmed.backends.torch_backend import TorchBackend
 from dpmed.core.errors import InterruptedRun, MismatchError
 from dpmed.core.events import Note, Progress, StepDone
@@ -80,7 +80,7 @@ def _run(
         taken.append(event.seconds)
         yield event
     loop.backend.close()
-    final = _final_statement(config, ledger)
+    final = statement(config, ledger.entries)
     write_atomic(request.run.statement, final.to_json())
     if len(ledger.entries) < prepared.plan.spec.steps:
         raise InterruptedRun(
@@ -152,28 +152,17 @@ def _load_init(model: torch.nn.Module, path: Path) -> None:
 
 
 def _check_backend(prepared: Prepared) -> Iterator[Note]:
-    recipe, spec = prepared.recipe, prepared.plan.spec
-    backend = TorchBackend(prepared.device)
+    recipe, task = prepared.recipe, prepared.data.task
     patients = synthetic_patients(
-        prepared.data.task,
+        task,
         channels=prepared.model.in_channels,
-        size=recipe.data.image_size,
+        size=[min(side, LARGEST_SIDE) for side in recipe.data.image_size],
         draws=recipe.data.draws_per_patient,
         patients=2,
     )
-    check_conformance(
-        backend,
-        model=prepared.model,
-        task=prepared.data.task,
-        clipping=spec.clipping,
-        flags=recipe.hardware,
-        patients=patients,
-    )
+    backend = TorchBackend(prepared.device)
+    check_conformance(backend, model=prepared.model, task=task, flags=recipe.hardware, patients=patients)
     yield Note(f"the {recipe.hardware.engine} engine on {prepared.device} agrees with the plain per-patient loop")
-
-
-def _final_statement(config: RunConfig, ledger: Ledger) -> Statement:
-    return statement(config, ledger.entries)
 
 
 def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

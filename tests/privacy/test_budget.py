@@ -1,0 +1,87 @@
+"""A dataset's lifetime budget is shared by all runs, and two processes cannot both spend the last of it."""
+
+import multiprocessing
+
+import pytest
+
+from dpmed.core.errors import BudgetError, MismatchError
+from dpmed.core.folders import DatasetFolder
+from dpmed.privacy.accounting import MechanismRun, epsilon
+from dpmed.privacy.budget import Budget
+
+RUN = MechanismRun(sample_rate=0.2, noise_multiplier=2.0, steps=100)
+DELTA = 1e-4
+
+
+@pytest.fixture
+def budget(tmp_path):
+    return Budget(DatasetFolder(tmp_path))
+
+
+def test_a_reserved_run_is_charged_in_full_until_it_settles(budget):
+    budget.reserve("one", [RUN], private=True)
+    assert budget.lifetime() == (RUN,)
+    budget.settle("one", steps=40)
+    assert budget.lifetime() == (RUN.model_copy(update={"steps": 40}),)
+
+
+def test_a_resumed_run_is_charged_once(budget):
+    for _ in range(3):
+        budget.reserve("one", [RUN], private=True)
+        budget.settle("one", steps=100)
+    assert budget.lifetime() == (RUN,)
+
+
+def test_a_run_that_would_pass_the_limit_does_not_start_and_hears_what_it_could_afford(budget):
+    both = epsilon([RUN, RUN], delta=DELTA)
+    budget.set_limit(both - 0.1, DELTA)
+    budget.reserve("one", [RUN], private=True)
+    with pytest.raises(BudgetError, match="is spent") as caught:
+        budget.reserve("two", [RUN], private=True)
+    steps = int(caught.value.hint.split("--steps ")[1].split()[0])
+    budget.reserve("two", [RUN.model_copy(update={"steps": steps})], private=True)
+    assert epsilon(budget.lifetime(), delta=DELTA) <= both - 0.1
+
+
+def test_a_limit_below_what_is_spent_is_refused(budget):
+    budget.reserve("one", [RUN], private=True)
+    with pytest.raises(BudgetError, match="already spent"):
+        budget.set_limit(0.1, DELTA)
+    assert budget.limit is None
+
+
+def test_a_run_without_noise_voids_the_lifetime_account(budget):
+    assert not budget.is_void
+    budget.reserve("plain", [], private=False)
+    assert budget.is_void
+
+
+def test_an_edited_budget_is_noticed(budget, tmp_path):
+    budget.reserve("one", [RUN], private=True)
+    budget.settle("one", steps=100)
+    path = tmp_path / "budget.jsonl"
+    path.write_text(path.read_text().replace('"steps":100}', '"steps":1}'))
+    with pytest.raises(MismatchError, match="damaged"):
+        budget.lifetime()
+
+
+def _try_to_reserve(folder, name, results):
+    try:
+        Budget(DatasetFolder(folder)).reserve(name, [RUN], private=True)
+        results.put(name)
+    except BudgetError:
+        results.put(None)
+
+
+def test_two_processes_cannot_both_spend_the_last_of_it(budget, tmp_path):
+    budget.set_limit(epsilon([RUN], delta=DELTA) + 0.01, DELTA)
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    workers = [context.Process(target=_try_to_reserve, args=(tmp_path, name, results)) for name in ("one", "two")]
+    for worker in workers:
+        worker.start()
+    outcomes = [results.get(timeout=60) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert sorted(outcome is None for outcome in outcomes) == [False, True]
+    assert budget.lifetime() == (RUN,)

@@ -1,0 +1,83 @@
+"""Noise: the right size, the right shape, never the same twice, and from the operating system's entropy."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from dpmed.privacy.entropy import SecureSource
+from dpmed.privacy.gradients import ClippedSum, CuratorNotes
+from dpmed.privacy.noise import add_noise, without_noise
+
+NOTES = CuratorNotes(patients=0, loss_sum=0.0, clipped=0)
+
+
+def _zeros(count: int, bound: float | None) -> ClippedSum:
+    return ClippedSum({"a": torch.zeros(count // 2), "b": torch.zeros(count // 2)}, bound, NOTES)
+
+
+def _noise(count: int = 1000, *, sigma: float = 1.0, bound: float = 1.0, source: SecureSource | None = None):
+    source = source or SecureSource.system()
+    noisy = add_noise(_zeros(count, bound), noise_multiplier=sigma, expected_batch_size=1.0, source=source)
+    return torch.cat(list(noisy.values.values()))
+
+
+def test_noise_has_the_promised_spread_within_one_percent():
+    noise = _noise(1_000_000, sigma=1.7, bound=0.3).double()
+    assert noise.std().item() == pytest.approx(1.7 * 0.3, rel=0.01)
+    assert abs(noise.mean().item()) < 5 * 1.7 * 0.3 / 1000
+    assert abs(stats.skew(noise.numpy())) < 0.02 and abs(stats.kurtosis(noise.numpy())) < 0.03
+
+
+def test_noise_is_gaussian_and_uncorrelated():
+    noise = SecureSource.fixed(0, "a test of shape").normals(200_000)
+    assert stats.kstest(noise, "norm").pvalue > 1e-3
+    for lag in (1, 2, 100_000):
+        assert abs(np.corrcoef(noise[:-lag], noise[lag:])[0, 1]) < 0.02
+
+
+def test_two_draws_never_repeat():
+    source = SecureSource.system()
+    draws = [_noise(source=source), _noise(source=source), _noise()]
+    assert not any(torch.equal(draws[i], draws[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_demo_seed_repeats_the_noise_and_its_purpose_changes_it():
+    one, same, other = (SecureSource.fixed(5, purpose) for purpose in ("noise", "noise", "sampling"))
+    first = one.normals(100)
+    assert np.array_equal(first, same.normals(100))
+    assert not np.array_equal(first, other.normals(100))
+
+
+def test_the_divisor_is_the_expected_size():
+    total = ClippedSum({"w": torch.full((4,), 100.0)}, 1.0, NOTES)
+    noisy = add_noise(total, noise_multiplier=1e-6, expected_batch_size=50.0, source=SecureSource.system())
+    torch.testing.assert_close(noisy.values["w"], torch.full((4,), 2.0))
+    plain = without_noise(total, expected_batch_size=50.0)
+    torch.testing.assert_close(plain.values["w"], torch.full((4,), 2.0))
+
+
+def test_an_empty_batch_is_released_as_pure_noise():
+    assert _noise(10).abs().min() > 0
+
+
+@pytest.mark.parametrize(("bound", "sigma"), [(None, 1.0), (1.0, 0.0), (1.0, -1.0), (1.0, float("nan"))])
+def test_a_sum_is_never_released_without_a_bound_or_noise(bound, sigma):
+    with pytest.raises(ValueError, match="bounded sum"):
+        add_noise(_zeros(10, bound), noise_multiplier=sigma, expected_batch_size=1.0, source=SecureSource.system())
+
+
+def test_a_source_cannot_be_copied_or_written_to_disk():
+    source = SecureSource.system()
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="never copied"):
+            attempt(source)
+
+
+def test_uniforms_fill_the_open_interval_evenly():
+    values = SecureSource.system().uniforms(100_000)
+    assert values.min() > 0 and values.max() < 1
+    assert stats.kstest(values, "uniform").pvalue > 1e-6
