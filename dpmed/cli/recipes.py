@@ -86,19 +86,20 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
 
 
 def _table(loaded: list[Recipe]) -> Table:
-    table = Table("recipe", "task", "model", "epsilon, delta", "what it is", box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for recipe in loaded:
-        network = f"{recipe.model.name}, {recipe.data.spatial_dims}-D"
-        budget = f"{recipe.privacy.epsilon:g}, {recipe.privacy.delta:g}"
-        table.add_row(f"[bold]{recipe.name}[/bold]", recipe.task, network, budget, recipe.summary)
+        privacy = f"epsilon {recipe.privacy.epsilon:g} at delta {recipe.privacy.delta:g}, {recipe.privacy.steps} steps"
+        details = f"{recipe.model.name}, {recipe.data.spatial_dims}-D, {', '.join(recipe.data.modalities)}; {privacy}"
+        table.add_row(f"[bold]{recipe.name}[/bold]", f"{recipe.summary}\n[dim]{details}[/dim]")
     return table
 
 
 def _with_defaults(text: str, recipe: Recipe) -> str:
     """The recipe's own text, followed by the keys it leaves at their defaults, as comments."""
     content, record = tomllib.loads(text), recipe.model_dump(mode="json")
-    lines = [f"# {key} = {_toml(_at(record, key))}" for key in known_keys() if _at(content, key) is None]
-    return text.rstrip() + "\n\n# Left at their defaults:\n" + "\n".join(lines) + "\n" if lines else text
+    silent = [key for key in known_keys() if _at(content, key) is None and f"# {key} = " not in text]
+    lines = [f"# {key} = {_toml(_at(record, key))}\n" for key in silent]
+    return text.rstrip() + "\n\n# Left at their defaults:\n" + "".join(lines) if lines else text
 
 
 def _at(content: dict[str, Any], key: str) -> Any:

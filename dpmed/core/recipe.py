@@ -148,7 +148,8 @@ def _explain(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
-        return f"unknown recipe key {'.'.join(path)!r}{did_you_mean('.'.join(path), known_keys())}"
+        tables = {key.partition(".")[0] for key in known_keys()}
+        return f"unknown recipe key {'.'.join(path)!r}{did_you_mean('.'.join(path), (*known_keys(), *tables))}"
     return f"recipe key {describe(error)}"
 
 

@@ -1,0 +1,86 @@
+"""What every room's tests share: one thread, no network, and small datasets made from the sample data."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and inherited by subprocesses
+
+settings.register_profile("dpmed", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("dpmed")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent off the machine (promise 9): a connection to anywhere else fails the test."""
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
+
+
+def _local_only(connect):
+    def guarded(self, address, *rest):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError("a test reached for the network")
+        return connect(self, address, *rest)
+
+    return guarded
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images, where they are at hand; for tests marked `real_images`."""
+    if not SHARED.is_dir():
+        pytest.skip("no real images here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def covid_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DICOM tree of invented patients, with labels.csv."""
+    from dpmed.samples import write_covid_ct
+
+    folder = tmp_path_factory.mktemp("source") / "covid-ct"
+    write_covid_ct(folder, patients=12)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def brats_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """BraTS folders of invented patients."""
+    from dpmed.samples import write_brats
+
+    folder = tmp_path_factory.mktemp("source") / "brats"
+    write_brats(folder, patients=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def covid_dataset(covid_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`covid_source`, ingested. Shared by all tests: read only."""
+    from dpmed.ingest import IngestRequest
+
+    out = tmp_path_factory.mktemp("dataset") / "covid-ct"
+    return _ingested(IngestRequest(source=covid_source, out=out, labels=covid_source / "labels.csv", task="covid-ct"))
+
+
+@pytest.fixture(scope="session")
+def brats_dataset(brats_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`brats_source`, ingested. Shared by all tests: read only."""
+    from dpmed.core.labels import SCHEMES
+    from dpmed.ingest import IngestRequest
+
+    out = tmp_path_factory.mktemp("dataset") / "brats"
+    return _ingested(IngestRequest(source=brats_source, out=out, label_scheme=SCHEMES["brats"], task="brats"))
+
+
+def _ingested(request) -> Path:
+    from dpmed.ingest import ingest
+
+    for _ in ingest(request):
+        pass
+    return request.out

@@ -1,0 +1,109 @@
+"""The hash chain: what was acknowledged stays, what was changed is noticed."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpmed.core.chain import GENESIS, Chain, canonical, digest
+from dpmed.core.errors import MismatchError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.jsonl"
+
+
+def written(path, count):
+    chain = Chain(path)
+    for step in range(count):
+        chain.append({"step": step, "note": "ünïcode"})
+    return chain
+
+
+def test_a_chain_that_was_never_written_is_empty(path):
+    chain = Chain(path)
+    assert (chain.records, chain.head, path.exists()) == ([], GENESIS, False)
+
+
+def test_each_line_names_the_digest_of_the_line_before(path):
+    head = written(path, 3).head
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["previous"] for line in lines] == [GENESIS, digest(lines[0]), digest(lines[1])]
+    assert head == digest(lines[2])
+
+
+def test_append_goes_on_where_an_earlier_process_stopped(path):
+    first = written(path, 2)
+    again = Chain(path)
+    assert (again.records, again.head) == (first.records, first.head)
+    again.append({"step": 2})
+    assert [record["step"] for record in Chain(path).records] == [0, 1, 2]
+
+
+def test_a_line_is_on_the_disk_when_append_returns(path):
+    chain = Chain(path)
+    for step in range(3):
+        head = chain.append({"step": step})
+        assert Chain(path).head == head
+
+
+@given(cut=st.integers(min_value=1))
+def test_a_last_line_torn_by_a_crash_is_dropped_and_appending_goes_on(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("chain") / "ledger.jsonl"
+    written(path, 3)
+    content = path.read_bytes()
+    last = content[: content.rfind(b"\n", 0, -1) + 1]
+    path.write_bytes(content[: -1 - cut % (len(content) - len(last))])
+    chain = Chain(path)
+    assert len(chain.records) == 2
+    assert path.read_bytes() == last
+    chain.append({"step": 2})
+    assert len(Chain(path).records) == 3
+
+
+@given(position=st.integers(min_value=0), mask=st.integers(min_value=1, max_value=255))
+def test_any_changed_byte_before_the_last_line_break_is_noticed(tmp_path_factory, position, mask):
+    path = tmp_path_factory.mktemp("chain") / "ledger.jsonl"
+    head = written(path, 3).head
+    content = bytearray(path.read_bytes())
+    content[position % (len(content) - 1)] ^= mask
+    path.write_bytes(content)
+    try:
+        assert Chain(path).head != head  # a change within the last line is one that only its recorded head can tell
+    except MismatchError as error:
+        assert "hash chain is broken" in error.message
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_a_line_rewritten_as_valid_json_is_noticed(path, line):
+    written(path, 3)
+    lines = path.read_text().splitlines()
+    lines[line] = canonical(json.loads(lines[line]) | {"step": 99})
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(MismatchError, match=f"line {line + 2}"):
+        Chain(path)
+
+
+def test_a_removed_line_is_noticed(path):
+    written(path, 3)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[2])
+    with pytest.raises(MismatchError, match="line 2"):
+        Chain(path)
+
+
+@pytest.mark.parametrize(
+    "line", [b"[]\n", b"\xff\n", b"\n", b'{"previous": "x"}\n'], ids=["list", "bytes", "empty", "no"]
+)
+def test_a_line_that_is_no_entry_is_damage(path, line):
+    path.write_bytes(line)
+    with pytest.raises(MismatchError):
+        Chain(path)
+
+
+def test_a_number_that_json_cannot_hold_is_not_written(path):
+    with pytest.raises(ValueError, match="JSON"):
+        Chain(path).append({"epsilon": float("inf")})
+    assert not path.exists()
