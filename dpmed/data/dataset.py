@@ -1,0 +1,102 @@
+"""The patients of one split, each as the tensors of a step or as whole cases to be judged on."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dpmed.core.events import Progress
+from dpmed.core.manifest import Case, Manifest, Split
+from dpmed.core.recipe import DataRecipe
+from dpmed.data.augment import augmented
+from dpmed.data.cache import CaseCache
+from dpmed.data.checks import cases_for
+from dpmed.data.draws import places, read_patch, read_slice
+from dpmed.data.pipeline import BACKGROUND
+from dpmed.data.prepared import PreparedCase
+from dpmed.data.spec import task_spec
+from dpmed.data.tensors import PatientTensors, WholeCase
+
+
+class PatientDataset:
+    """One split of a dataset, patient by patient.
+
+    Guarantees: what a patient yields depends on that patient's files, the recipe, `seed` and the step alone, in
+    whatever order and by however many threads it is fetched; every patient yields the same number of draws.
+    Raises `ConfigError` if some case lacks what the recipe needs.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        folder: Path,
+        recipe: DataRecipe,
+        *,
+        split: Split,
+        seed: int = 0,
+        cache: Path | None = None,
+    ) -> None:
+        self.recipe, self.seed = recipe, seed
+        self.task = task_spec(manifest)
+        self._cases: dict[str, list[Case]] = {}
+        for case in cases_for(manifest, recipe, split):
+            self._cases.setdefault(case.patient, []).append(case)
+        self.patients = tuple(sorted(self._cases))
+        scheme = manifest.label_scheme if self.task.kind == "segmentation" else None
+        self._cache = CaseCache(folder, recipe, scheme, cache=cache)
+
+    def prepare(self) -> Iterator[Progress]:
+        """Bring every case through the deterministic part of the pipeline, once."""
+        cases = [case for patient in self.patients for case in self._cases[patient]]
+        for done, case in enumerate(cases, start=1):
+            self._cache.prepare(case)
+            yield Progress("cases", done, len(cases))
+
+    def fetch(self, patient: str, *, step: int) -> PatientTensors:
+        """`draws_per_patient` slices or patches of all of the patient's cases, each seen anew at each step."""
+        random = _generator(self.seed, step, patient)
+        cases = self._cases[patient]
+        ready = [self._cache.read(case) for case in cases]
+        drawn = places(ready, self.recipe, segments=self.task.kind == "segmentation", random=random)
+        images = [self._crop(ready[n].image, at, BACKGROUND[cases[n].intensity]) for n, at in drawn]
+        masks = [self._crop(mask, at, 0) for n, at in drawn if (mask := ready[n].regions) is not None]
+        image, regions = torch.stack(images), torch.stack(masks) if masks else None
+        if self.recipe.augment:
+            image, regions = augmented(image, regions, random)
+        labels = torch.tensor([float(cases[n].label or 0) for n, _ in drawn])
+        return PatientTensors(image.contiguous(), labels if regions is None else regions.contiguous())
+
+    def whole(self, patient: str) -> Iterator[WholeCase]:
+        """Every case of a patient, one at a time, neither cropped nor augmented."""
+        for case in self._cases[patient]:
+            yield self._whole(case, self._cache.read(case))
+
+    def _crop(self, stored: Tensor, position: tuple[int, ...], background: float) -> Tensor:
+        if self.recipe.spatial_dims == 2:
+            return read_slice(stored, position)
+        return read_patch(stored, position, size=self.recipe.image_size, background=background)
+
+    def _whole(self, case: Case, ready: PreparedCase) -> WholeCase:
+        image, regions = ready.image.float(), ready.regions
+        if self.recipe.spatial_dims == 3:
+            image, regions = image[None], regions[None] if regions is not None else None
+        target = regions.float() if regions is not None else torch.tensor([float(case.label or 0)])
+        shown = image[:, 0] if self.recipe.spatial_dims == 2 else image[0, 0]
+        return WholeCase(case, image, target, ready.spacing_mm, _grey(shown))
+
+
+def _generator(seed: int, step: int, patient: str) -> torch.Generator:
+    """Random numbers that are this patient's at this step, wherever and whenever they are drawn."""
+    digest = hashlib.sha256(f"{seed}/{step}/{patient}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+
+
+def _grey(image: Float[Tensor, "slice h w"]) -> Float[np.ndarray, "slice height width"]:
+    """Grey values from 0 to 1, the brightest thousandth saturated."""
+    low, high = np.quantile(image.numpy(), (0, 0.999))
+    grey: np.ndarray = np.clip((image.numpy() - low) / max(high - low, 1e-6), 0, 1)
+    return grey

@@ -1,0 +1,24 @@
+"""What a dataset asks of a network."""
+
+from dpmed.core.manifest import Manifest
+from dpmed.core.recipe import Recipe
+from dpmed.core.specs import ModelSpec, TaskSpec
+
+
+def task_spec(manifest: Manifest) -> TaskSpec:
+    """One logit for COVID; or one per region of the label scheme, each a yes or no of its own as regions overlap."""
+    if manifest.task == "covid-ct":
+        return TaskSpec(kind="classification", outputs=("covid",))
+    assert manifest.label_scheme is not None
+    return TaskSpec(kind="segmentation", outputs=tuple(manifest.label_scheme.regions))
+
+
+def model_spec(recipe: Recipe, manifest: Manifest) -> ModelSpec:
+    """The recipe's network with an input per modality and an output per logit."""
+    return ModelSpec(
+        name=recipe.model.name,
+        spatial_dims=recipe.data.spatial_dims,
+        in_channels=len(recipe.data.modalities),
+        out_channels=len(task_spec(manifest).outputs),
+        width=recipe.model.width,
+    )
