@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from opacus.validators import ModuleValidator  # type: ignore[import-untyped]
+from opacus.validators import ModuleValidator
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
