@@ -123,9 +123,16 @@ def snapshot(folder: Path):
 @pytest.fixture
 def make():
     return SimpleNamespace(
-        slice=write_slice, series=write_series, nifti=write_nifti, case=write_case, pictures=write_pictures,
-        run=run, snapshot=snapshot, invented=INVENTED,
-    )  # fmt: skip
+        dataset=slice_dataset,
+        slice=write_slice,
+        series=write_series,
+        nifti=write_nifti,
+        case=write_case,
+        pictures=write_pictures,
+        run=run,
+        snapshot=snapshot,
+        invented=INVENTED,
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from dpmed.core.errors import ConfigError
+from dpmed.ingest.pictures import read_picture
+
+
+def png_chunks(content):
+    place, names = 8, []
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        names.append(content[place + 4 : place + 8])
+        place += length + 12
+    return set(names)
+
+
+def test_pictures_become_labelled_cases(make, tmp_path):
+    csv = make.pictures(tmp_path / "in" / "images")
+    got = make.run(tmp_path / "in", tmp_path / "out", labels=csv)
+    assert (got.result.cases, got.result.patients, got.result.task) == (6, 3, "covid-ct")
+    case = got.manifest.cases[0]
+    assert (case.intensity, case.geometry.shape) == ("display", (9, 7))
+    originals = {read_picture(path).tobytes() for path in (tmp_path / "in" / "images").iterdir()}
+    assert {read_picture(tmp_path / "out" / case.images["ct"]).tobytes() for case in got.manifest.cases} == originals
+
+
+def test_nothing_but_pixels_survives(make, tmp_path):
+    csv = make.pictures(tmp_path / "in" / "images", count=2)
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Author", "Ottoline Quillfeather")
+    grey = Image.fromarray(np.zeros((4, 4), np.uint8))
+    grey.save(tmp_path / "in" / "images" / "shot0.png", pnginfo=told, dpi=(72, 72))
+    exif = Image.Exif()
+    exif[0x9286] = "Larkspur Infirmary"
+    grey.save(tmp_path / "in" / "images" / "shot1.png", exif=exif)
+    got = make.run(tmp_path / "in", tmp_path / "out", labels=csv)
+    for case in got.manifest.cases:
+        assert png_chunks((tmp_path / "out" / case.images["ct"]).read_bytes()) == {b"IHDR", b"IDAT", b"IEND"}
+    assert got.result.identifiers_removed["free text"] == 1
+    assert got.result.identifiers_removed["embedded data"] >= 1
+
+
+def test_colour_becomes_grey_and_jpeg_and_tiff_are_read(tmp_path):
+    Image.new("RGB", (5, 3), (200, 200, 200)).save(tmp_path / "a.jpg")
+    Image.new("RGBA", (5, 3), (9, 9, 9, 128)).save(tmp_path / "a.png")
+    Image.new("L", (5, 3), 77).save(tmp_path / "a.tif")
+    values = [read_picture(tmp_path / name) for name in ("a.jpg", "a.png", "a.tif")]
+    assert [(int(grey[0, 0]), grey.shape, grey.dtype) for grey in values] == [
+        (200, (3, 5), np.uint8),
+        (9, (3, 5), np.uint8),
+        (77, (3, 5), np.uint8),
+    ]
+
+
+def test_sixteen_bits_are_kept(make, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.array([[0, 40000]], np.uint16)).save(tmp_path / "in" / "deep.png")
+    (tmp_path / "l.csv").write_text("image,patient,label\ndeep.png,A,1\n")
+    got = make.run(tmp_path / "in", tmp_path / "out", labels=tmp_path / "l.csv")
+    (case,) = got.manifest.cases
+    assert case.intensity == "arbitrary"
+    assert np.asarray(Image.open(tmp_path / "out" / case.images["ct"])).tolist() == [[0, 40000]]
+
+
+def test_exif_orientation_is_applied_before_it_is_dropped(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter
+    Image.fromarray(np.zeros((3, 8), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_picture(tmp_path / "turned.jpg").shape == (8, 3)
+
+
+def test_a_damaged_picture_is_held_back(make, tmp_path):
+    csv = make.pictures(tmp_path / "in" / "images")
+    path = tmp_path / "in" / "images" / "shot0.png"
+    path.write_bytes(path.read_bytes()[:60])
+    result = make.run(tmp_path / "in", tmp_path / "out", labels=csv).result
+    assert (result.cases, result.quarantined_by_reason) == (5, {"damaged or malformed": 1})
+
+
+def test_a_picture_without_a_row_is_held_back(make, tmp_path):
+    csv = make.pictures(tmp_path / "in" / "images")
+    Image.new("L", (3, 3)).save(tmp_path / "in" / "images" / "stray.png")
+    result = make.run(tmp_path / "in", tmp_path / "out", labels=csv).result
+    assert result.quarantined_by_reason == {"no patient is known for it": 1}
+
+
+def test_one_row_for_two_pictures_is_refused(make, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        Image.new("L", (3, 3)).save(tmp_path / "in" / folder / "x.png")
+    (tmp_path / "l.csv").write_text("image,patient,label\nx.png,A,1\n")
+    with pytest.raises(ConfigError, match="fit several pictures"):
+        make.run(tmp_path / "in", tmp_path / "out", labels=tmp_path / "l.csv")
+
+
+def test_pictures_without_a_label_file_are_refused(make, tmp_path):
+    make.pictures(tmp_path / "in" / "images")
+    with pytest.raises(ConfigError, match="need"):
+        make.run(tmp_path / "in" / "images", tmp_path / "out")
