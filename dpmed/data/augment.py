@@ -16,25 +16,29 @@ BRIGHTNESS = 0.15
 NOISE = 0.05
 
 _resample = AffineTransform(
-    mode="bilinear", padding_mode="border", normalized=True, align_corners=False, reverse_indexing=False
+    mode="bilinear", padding_mode="zeros", normalized=True, align_corners=False, reverse_indexing=False
 )
 
 
 def augmented(
     image: Float[Tensor, "draw channel *space"],
     regions: Float[Tensor, "draw region *space"] | None,
+    *,
+    background: Float[Tensor, "draw"],
     random: torch.Generator,
 ) -> tuple[Tensor, Tensor | None]:
     """Mirror left and right, turn up to 10 degrees in the plane of the slice, zoom, shift; then contrast and noise.
 
-    Masks move with their image and stay 0/1. Never upside down: no patient is scanned so.
+    What comes into view from outside is `background`. Masks move with their image and stay 0/1. Never upside down: no
+    patient is scanned so.
     """
     moves = _moves(len(image), image.shape[2:], random)
+    air = background.view(-1, *[1] * (image.ndim - 1))
     if regions is None:
-        return _recoloured(_resample(image, moves), random), None
-    moved = _resample(torch.cat([image, regions], dim=1), moves)
+        return _recoloured(_resample(image - air, moves) + air, random), None
+    moved = _resample(torch.cat([image - air, regions], dim=1), moves)
     moved_image, moved_regions = moved.split([image.shape[1], regions.shape[1]], dim=1)
-    return _recoloured(moved_image, random), (moved_regions >= 0.5).float()
+    return _recoloured(moved_image + air, random), (moved_regions >= 0.5).float()
 
 
 def _moves(draws: int, space: torch.Size, random: torch.Generator) -> Float[Tensor, "draw axis axis"]:

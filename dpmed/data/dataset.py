@@ -62,11 +62,12 @@ class PatientDataset:
         cases = self._cases[patient]
         ready = [self._cache.read(case) for case in cases]
         drawn = places(ready, self.recipe, segments=self.task.kind == "segmentation", random=random)
-        images = [self._crop(ready[n].image, at, BACKGROUND[cases[n].intensity]) for n, at in drawn]
+        air = [BACKGROUND[cases[n].intensity] for n, _ in drawn]
+        images = [self._crop(ready[n].image, at, value) for (n, at), value in zip(drawn, air, strict=True)]
         masks = [self._crop(mask, at, 0) for n, at in drawn if (mask := ready[n].regions) is not None]
         image, regions = torch.stack(images), torch.stack(masks) if masks else None
         if self.recipe.augment:
-            image, regions = augmented(image, regions, random)
+            image, regions = augmented(image, regions, background=torch.tensor(air), random=random)
         labels = torch.tensor([float(cases[n].label or 0) for n, _ in drawn])
         return PatientTensors(image.contiguous(), labels if regions is None else regions.contiguous())
 
@@ -86,7 +87,7 @@ class PatientDataset:
             image, regions = image[None], regions[None] if regions is not None else None
         target = regions.float() if regions is not None else torch.tensor([float(case.label or 0)])
         shown = image[:, 0] if self.recipe.spatial_dims == 2 else image[0, 0]
-        return WholeCase(case, image, target, ready.spacing_mm, _grey(shown))
+        return WholeCase(case, image, target, ready.spacing_mm, _grey(shown, BACKGROUND[case.intensity]))
 
 
 def _generator(seed: int, step: int, patient: str) -> torch.Generator:
@@ -95,8 +96,10 @@ def _generator(seed: int, step: int, patient: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 
 
-def _grey(image: Float[Tensor, "slice h w"]) -> Float[np.ndarray, "slice height width"]:
-    """Grey values from 0 to 1, the brightest thousandth saturated."""
-    low, high = np.quantile(image.numpy(), (0, 0.999))
-    grey: np.ndarray = np.clip((image.numpy() - low) / max(high - low, 1e-6), 0, 1)
+def _grey(image: Float[Tensor, "slice h w"], background: float) -> Float[np.ndarray, "slice height width"]:
+    """Grey values from 0 to 1: air black, the brightest thousandth saturated."""
+    values = image.numpy()
+    low, high = np.quantile(values, (0, 0.999))
+    grey: np.ndarray = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+    grey[values == background] = 0
     return grey
