@@ -1,6 +1,7 @@
 """The networks that a recipe may name. Building one draws from torch's global generator, which the caller seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from monai.networks.nets.densenet import DenseNet
@@ -31,10 +32,7 @@ def _densenet(spec: ModelSpec) -> nn.Module:
 
 
 def _unet(spec: ModelSpec) -> nn.Module:
-    """U-Net (Ronneberger et al. 2015) in MONAI's form: four levels, downsampled by strides.
-
-    Image sides must be multiples of eight.
-    """
+    """U-Net (Ronneberger et al. 2015) in MONAI's form: four levels, downsampled by strides."""
     return UNet(
         spec.spatial_dims,
         spec.in_channels,
@@ -47,11 +45,20 @@ def _unet(spec: ModelSpec) -> nn.Module:
     )
 
 
-_NETWORKS: dict[str, Callable[[ModelSpec], nn.Module]] = {
-    "resnet10-gn": partial(resnet, blocks=[1, 1, 1, 1]),
-    "resnet18-gn": partial(resnet, blocks=[2, 2, 2, 2]),
-    "densenet-gn": _densenet,
-    "unet": _unet,
+@dataclass(frozen=True)
+class _Network:
+    """How to build a network, and the sides an image must have: at least `least`, in multiples of `multiple`."""
+
+    build: Callable[[ModelSpec], nn.Module]
+    least: int
+    multiple: int = 1
+
+
+_NETWORKS = {
+    "resnet10-gn": _Network(partial(resnet, blocks=[1, 1, 1, 1]), least=16),
+    "resnet18-gn": _Network(partial(resnet, blocks=[2, 2, 2, 2]), least=16),
+    "densenet-gn": _Network(_densenet, least=32),
+    "unet": _Network(_unet, least=16, multiple=8),
 }
 
 
@@ -62,9 +69,26 @@ def catalogue() -> tuple[str, ...]:
 
 def build(spec: ModelSpec) -> nn.Module:
     """The network of a spec with fresh weights, in training mode. Raises `ConfigError` for an unknown name."""
-    if spec.name not in _NETWORKS:
+    return _named(spec.name).build(spec)
+
+
+def check_image_size(name: str, image_size: Sequence[int]) -> None:
+    """Raise `ConfigError` if the network cannot take images with these sides."""
+    network = _named(name)
+    if all(side >= network.least and side % network.multiple == 0 for side in image_size):
+        return
+    fitting = [max(network.least, -(-side // network.multiple) * network.multiple) for side in image_size]
+    multiples = f", in multiples of {network.multiple}" if network.multiple > 1 else ""
+    raise ConfigError(
+        f"{name} takes images of at least {network.least} voxels a side{multiples}, not {list(image_size)}",
+        hint=f"--set data.image_size={fitting}",
+    )
+
+
+def _named(name: str) -> _Network:
+    if name not in _NETWORKS:
         raise ConfigError(
-            f"no network {spec.name!r} in the catalogue",
+            f"no network {name!r} in the catalogue",
             hint=f"--set model.name=NAME with one of {', '.join(catalogue())}",
         )
-    return _NETWORKS[spec.name](spec)
+    return _NETWORKS[name]

@@ -1,0 +1,54 @@
+"""Losses: the mean over a patient's draws, by hand, and calm where there is no tumour."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from dpmed.core.specs import TaskSpec
+from dpmed.models import loss_function
+
+classification = loss_function(TaskSpec(kind="classification", outputs=("covid",)))
+segmentation = loss_function(TaskSpec(kind="segmentation", outputs=("a", "b")))
+
+
+def test_classification_is_the_mean_cross_entropy_of_the_draws() -> None:
+    logits, targets = torch.tensor([[0.0], [2.0]]), torch.tensor([1.0, 0.0])
+    by_hand = (math.log(2) + math.log(1 + math.exp(2))) / 2
+    assert float(classification(logits, targets)) == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_segmentation_is_dice_plus_cross_entropy_by_hand() -> None:
+    """Two pixels of probability 1/2, one of them tumour: intersection 1/2, sizes 1 and 1, one voxel of smoothing."""
+    logits, targets = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]])
+    dice = 1 - (2 * 0.5 + 1) / (1 + 1 + 1)
+    assert float(segmentation(logits, targets)) == pytest.approx(dice + math.log(2), rel=1e-6)
+
+
+def test_segmentation_averages_over_draws() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(4, 2, 8, 8), (torch.rand(4, 2, 8, 8) > 0.7).float()
+    each = [segmentation(logits[n : n + 1], targets[n : n + 1]) for n in range(4)]
+    torch.testing.assert_close(segmentation(logits, targets), torch.stack(each).mean())
+
+
+def gradient(logits: Tensor, targets: Tensor) -> Tensor:
+    logits = logits.clone().requires_grad_()
+    return torch.autograd.grad(segmentation(logits, targets), logits)[0]
+
+
+@pytest.mark.parametrize("level", [-40.0, 0.0, 40.0])
+def test_a_draw_without_tumour_has_a_finite_gradient(level: float) -> None:
+    logits, nothing = torch.full((2, 2, 8, 8), level), torch.zeros(2, 2, 8, 8)
+    assert segmentation(logits, nothing).isfinite()
+    assert gradient(logits, nothing).isfinite().all()
+
+
+def test_a_draw_without_tumour_pushes_towards_no_tumour() -> None:
+    assert (gradient(torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8)) > 0).all()
+
+
+def test_a_perfect_answer_costs_nothing() -> None:
+    targets = (torch.rand(2, 2, 8, 8) > 0.5).float()
+    assert float(segmentation(80 * (targets - 0.5), targets)) < 1e-6
