@@ -3,6 +3,7 @@
 import html
 from importlib import resources
 from string import Template
+from typing import Literal
 
 from pydantic import Field
 
@@ -34,7 +35,7 @@ class HeldLine(Record):
 class ScrubReport(Record):
     """The audit of one ingest."""
 
-    schema_: str = "dpmed.scrub/1"
+    schema_: Literal["dpmed.scrub/1"] = Field(default="dpmed.scrub/1", alias="schema")
     dpmed_version: str = __version__
     profile: str = "training"
     rules: str = ""
@@ -57,6 +58,10 @@ class ScrubReport(Record):
     limits: tuple[str, ...] = LIMITS
     notes: tuple[str, ...] = ()
     verified: bool | None = None
+
+    def to_json(self) -> str:
+        """JSON text, with the schema under its public name."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
 def rules() -> str:

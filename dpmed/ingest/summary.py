@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-from dpmed.core.manifest import Case, Manifest, ScrubSummary, Split
+from dpmed.core.manifest import DATALIST_KEYS, Case, Geometry, Intensity, Manifest, ScrubSummary, Split
 from dpmed.ingest import report
 from dpmed.ingest.convert import Outcome
 from dpmed.ingest.detect import Kind
@@ -67,11 +68,13 @@ class Finished:
         return ", ".join(f"{reason}: {count}" for reason, count in counts.most_common()) or "nothing fits the task"
 
     def declared_words(self) -> bytes:
-        """Words of the output that come from the user's declarations and not from the data."""
+        """Words of the manifest that come from its form or the user's declarations, and not from the data."""
         scheme = self.request.label_scheme.to_json() if self.request.label_scheme else ""
         parts = (part.modality for job in self.planned for part in job.candidate.parts)
-        keys = " ".join((*Case.model_fields, *Manifest.model_fields, *ScrubSummary.model_fields, *parts))
-        return f"{scheme} {keys} {self.seen.kind} {self.seen.task}".encode()
+        records = (Case, Manifest, ScrubSummary, Geometry)
+        form = [name for record in records for name in record.model_fields]
+        form += [*get_args(Split), *get_args(Intensity), *DATALIST_KEYS, "image", "null", "true", "false", "unknown"]
+        return " ".join((scheme, *form, *parts, self.seen.kind, self.seen.task)).encode()
 
 
 def result_of(finished: Finished, *, seconds: float) -> IngestResult:

@@ -47,9 +47,8 @@ def test_a_clean_ingest_is_verified(make, tmp_path):
 
 def leaky_writer(monkeypatch):
     def leak(path, volume):
-        write_nifti(
-            path, Volume(np.frombuffer(b"Quillfeather^Ottoline".ljust(64), np.uint8).reshape(4, 4, 4), np.eye(4))
-        )
+        voxels = np.frombuffer(b"Quillfeather^Ottoline".ljust(64), np.uint8)
+        write_nifti(path, Volume(voxels.reshape(4, 4, 4, order="F"), np.eye(4)))
 
     monkeypatch.setattr(convert, "write_nifti", leak)
 
