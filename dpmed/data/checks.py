@@ -44,8 +44,3 @@ def _check_truth(cases: Sequence[Case], manifest: Manifest) -> None:
             f"{without} of {len(cases)} cases have no {'label' if classifies else 'mask'} to learn from",
             hint="ingest again with labels for them, or without them",
         )
-    if not classifies and cases and manifest.label_scheme is None:
-        raise ConfigError(
-            "the dataset does not say what the numbers in its masks mean",
-            hint="ingest again with --label-scheme brats|brats2013|binary|FILE",
-        )

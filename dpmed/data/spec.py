@@ -1,15 +1,23 @@
 """What a dataset asks of a network."""
 
+from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
 from dpmed.core.specs import ModelSpec, TaskSpec
 
 
 def task_spec(manifest: Manifest) -> TaskSpec:
-    """One logit for COVID; or one per region of the label scheme, each a yes or no of its own as regions overlap."""
+    """One logit for COVID; or one per region of the label scheme, each a yes or no of its own as regions overlap.
+
+    Raises `ConfigError` for masks whose numbers nobody declared the meaning of.
+    """
     if manifest.task == "covid-ct":
         return TaskSpec(kind="classification", outputs=("covid",))
-    assert manifest.label_scheme is not None
+    if manifest.label_scheme is None:
+        raise ConfigError(
+            "the dataset does not say what the numbers in its masks mean",
+            hint="ingest again with --label-scheme brats|brats2013|binary|FILE",
+        )
     return TaskSpec(kind="segmentation", outputs=tuple(manifest.label_scheme.regions))
 
 
