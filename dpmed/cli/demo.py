@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
-from dpmed.core.errors import ConfigError, DpmedError
+from dpmed.core.errors import ConfigError, DpmedError, ExitCode
 from dpmed.core.folders import RunFolder
 from dpmed.core.specs import Statement
 
@@ -106,7 +106,9 @@ def _type(words: list[str], output: Output) -> dict[str, Any]:
     else:
         code = app(args=words, prog_name="dpmed", standalone_mode=False)
     if code:
-        raise DpmedError(f"dpmed {words[0]} ended with exit code {code}", hint="its own message is above")
+        failure = DpmedError(f"dpmed {words[0]} ended with exit code {code}", hint="its own message is above")
+        failure.exit_code = ExitCode(code)
+        raise failure
     return dict(loads(answer.getvalue())) if output.json else {}
 
 
