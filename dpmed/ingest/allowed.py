@@ -17,6 +17,7 @@ KEPT = {
     "NumberOfFrames": "one slice a file or more",
     "RescaleSlope": "stored number to Hounsfield unit",
     "RescaleIntercept": "stored number to Hounsfield unit",
+    "RescaleType": "whether that unit is the Hounsfield unit",
     "PixelSpacing": "voxel size",
     "ImagerPixelSpacing": "voxel size of X-rays",
     "SliceThickness": "voxel size of a single slice",

@@ -37,6 +37,7 @@ class SliceHeader:
     columns: int
     plane: Plane | None
     rescale: tuple[float, float] | None
+    is_hounsfield: bool = False
     brightest: int | None = None
     """The largest stored value, where an X-ray counts downwards (MONOCHROME1)."""
 
@@ -104,6 +105,7 @@ def _header(path: Path, header: pydicom.Dataset) -> SliceHeader:
         columns=columns,
         plane=_plane(header, modality),
         rescale=rescale,
+        is_hounsfield=modality == "ct" and _text(header, "RescaleType") in {"", "HU"},
         brightest=_brightest(header, modality),
     )
 

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from dpmed.core.manifest import Intensity
 from dpmed.ingest.dicom import SliceHeader
 from dpmed.ingest.geometry import Plane, stack
 from dpmed.ingest.jobs import Candidate, HeldBack, Layout, Part
@@ -12,8 +11,6 @@ from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.reasons import Reason, Refused
 from dpmed.ingest.roster import Roster, Row
 from dpmed.ingest.sources import Source
-
-INTENSITY: dict[str, Intensity] = {"ct": "hounsfield"}
 
 
 def dicom_layout(headers: Mapping[Source, SliceHeader], roster: Roster | None) -> Layout:
@@ -47,7 +44,7 @@ def _candidate(
         parts=(part,),
         label=_label(rows),
         split=next((row.split for row in rows if row.split), None),
-        intensity=INTENSITY.get(headers[0].modality, "arbitrary"),
+        intensity="hounsfield" if all(header.is_hounsfield for header in headers) else "arbitrary",
     )
 
 

@@ -29,6 +29,11 @@ def test_a_series_becomes_a_volume_in_hounsfield_units(make, tmp_path):
     np.testing.assert_allclose(image.affine[:3, 3], [10, 20, 0])
 
 
+def test_another_unit_than_hounsfield_is_not_called_so(make, tmp_path):
+    make.slice(tmp_path / "in" / "x", RescaleType="US")
+    assert make.run(tmp_path / "in", tmp_path / "out", task="brats").manifest.cases[0].intensity == "arbitrary"
+
+
 def test_fractional_rescale_is_kept_as_float(make, tmp_path):
     make.slice(tmp_path / "in" / "x", RescaleSlope="0.5", RescaleIntercept="-0.25")
     got = make.run(tmp_path / "in", tmp_path / "out", task="brats")
