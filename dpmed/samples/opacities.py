@@ -21,12 +21,12 @@ class Opacity:
 
 
 def draw_opacities(rng: np.random.Generator, body: Point, *, positive: bool) -> tuple[Opacity, ...]:
-    """Positive: 1 to 6 patches near the pleura. Negative: nothing, a nodule, or density at the back of the lungs.
+    """Positive: 2 to 8 patches near the pleura. Negative: nothing, a nodule, or density at the back of the lungs.
 
     `body` is the height of interest and the half depth and half width of the chest.
     """
     if positive:
-        return tuple(_ground_glass(rng, body) for _ in range(rng.integers(1, 7)))
+        return tuple(_ground_glass(rng, body) for _ in range(rng.integers(2, 9)))
     mimic = rng.choice(["none", "none", "nodule", "dependent", "dependent"])
     if mimic == "nodule":
         radius = rng.uniform(5, 10)
@@ -37,9 +37,9 @@ def draw_opacities(rng: np.random.Generator, body: Point, *, positive: bool) -> 
 
 
 def _ground_glass(rng: np.random.Generator, body: Point) -> Opacity:
-    size = rng.uniform(11, 30)
+    size = rng.uniform(14, 34)
     semi = (size * rng.uniform(0.8, 1.5), size * rng.uniform(0.8, 1.3), size * rng.uniform(0.7, 1.1))
-    return Opacity("ground-glass", _place(rng, body, 0.85), semi, rng.uniform(-680, -330))
+    return Opacity("ground-glass", _place(rng, body, 0.85), semi, rng.uniform(-640, -290))
 
 
 def _place(rng: np.random.Generator, body: Point, rim: float) -> Point:
