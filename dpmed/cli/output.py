@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -24,9 +25,9 @@ class Output:
     quiet: bool = False
     verbose: bool = False
 
-    @property
+    @cached_property
     def talk(self) -> Console:
-        """Where remarks go: stderr; silent with --quiet."""
+        """Where remarks go: stderr; silent with --quiet. One console, so that a remark does not tear a live bar."""
         return Console(stderr=True, quiet=self.quiet, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -65,6 +66,8 @@ output = Output("train")
 output.say("[bold red]loud[/bold red]")
 with output.progress() as meter:
     meter.update(Progress("patients", 3, 7))
+    output.say("a remark")
+    meter.update(Progress("patients", 4, 7))
 """
 
 
@@ -94,7 +97,8 @@ def on_a_terminal(**environment: str) -> str:
 def test_on_a_terminal_the_bar_shows_how_far_it_is():
     shown = on_a_terminal()
     assert "patients" in shown
-    assert "3/7" in shown
+    assert "4/7" in shown
+    assert "\ra remark" in re.sub(r"\x1b\[\d*[A-Z]", "", shown), "a remark starts its own line"
     assert "\x1b[1;31mloud" in shown
 
 
