@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ settings.load_profile("dpmed")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
     """Nothing is sent off the machine (promise 9): a connection to anywhere else fails the test."""
-    for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
+        yield
 
 
 def _local_only(connect):
