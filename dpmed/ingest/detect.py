@@ -83,6 +83,8 @@ def file_kind(source: Source) -> FileKind:
     if head[128:132] == b"DICM":
         return FileKind.DICOM
     name = PurePosixPath(source.name).name
+    if name.startswith("._"):  # what macOS leaves beside a file: its name, not its content
+        return FileKind.OTHER
     if NIFTI_NAME.search(name):
         return FileKind.NIFTI
     if head.startswith(PICTURE_MAGIC):

@@ -71,7 +71,8 @@ class Pseudonyms:
 
 def default_key_path(out: Path) -> Path:
     """Beside the dataset, never in it."""
-    return out.with_name(out.name + ".key")
+    whole = out.absolute()  # so that `.` has a name too
+    return whole.with_name(whole.name + ".key")
 
 
 def read_key(path: Path, *, dataset: Path) -> bytes | None:

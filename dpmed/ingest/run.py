@@ -173,8 +173,9 @@ def _key(request: IngestRequest) -> Key:
 @contextmanager
 def _scratch(request: IngestRequest) -> Iterator[Path]:
     """A private folder for what a zip holds, beside the dataset and gone on every exit; a dry run uses the system's."""
-    beside = None if request.dry_run else request.out.absolute().parent
-    prefix = f".{request.out.name}-unpacked-"
+    out = request.out.absolute()
+    beside = None if request.dry_run else out.parent
+    prefix = f".{out.name}-unpacked-"
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)
         for leftover in beside.glob(f"{prefix}*"):  # of a run that was killed

@@ -125,10 +125,16 @@ def report_of(finished: Finished) -> ScrubReport:
         labels_unmatched=result.labels_unmatched,
         identifiers_removed=result.identifiers_removed,
         kept=KEPT.get(finished.seen.kind, report.KEPT_FROM_NIFTI),
-        quarantine=tuple(_line(held, finished) for held in finished.held),
+        quarantine=(*(_line(held, finished) for held in finished.held), *_missing(finished.seen.missing)),
         notes=finished.seen.layout.notes,
         verified=result.verified,
     )
+
+
+def _missing(count: int) -> tuple[HeldLine, ...]:
+    if not count:
+        return ()
+    return (HeldLine(what="entries of the DICOMDIR", short="", files=count, reason=Reason.MISSING_FILE.value),)
 
 
 def _line(held: HeldBack, finished: Finished) -> HeldLine:

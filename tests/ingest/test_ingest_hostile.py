@@ -62,20 +62,37 @@ def test_a_damaged_zip_is_no_input(make, tmp_path):
             make.run(tmp_path / name, tmp_path / "out", task="brats")
 
 
-def test_a_dicomdir_names_its_files(make, tmp_path):
+@pytest.fixture
+def disc(make, tmp_path):
+    """Three slices with a DICOMDIR that lists them, and a copy of one that it does not list."""
     make.series(tmp_path / "loose", series="1.2.3")
     listed = FileSet()
     for path in sorted((tmp_path / "loose").iterdir()):
         header = pydicom.dcmread(path)
-        header.StudyTime, header.StudyID, header.SeriesNumber = "1200", "1", 1
-        header.InstanceNumber = 1
+        header.StudyTime, header.StudyID, header.SeriesNumber, header.InstanceNumber = "1200", "1", 1, 1
         listed.add(header)
     listed.write(tmp_path / "disc")
     listed._stage["t"].cleanup()  # pydicom leaves its staging folder to the garbage collector, with a warning
     (tmp_path / "disc" / "unlisted").write_bytes(next((tmp_path / "loose").iterdir()).read_bytes())
-    result = make.run(tmp_path / "disc" / "DICOMDIR", tmp_path / "out", task="brats").result
+    return tmp_path / "disc"
+
+
+def test_a_dicomdir_names_its_files(make, tmp_path, disc):
+    result = make.run(disc / "DICOMDIR", tmp_path / "out", task="brats").result
     assert (result.images_in, result.cases) == (3, 1)
-    as_folder = make.run(tmp_path / "disc", tmp_path / "out2", task="brats").result
+
+
+def test_what_a_dicomdir_lists_in_vain_is_counted(make, tmp_path, disc):
+    listed = [path for path in disc.rglob("*") if path.is_file() and path.name not in {"DICOMDIR", "unlisted"}]
+    max(listed).unlink()
+    result = make.run(disc / "DICOMDIR", tmp_path / "out", task="brats").result
+    assert (result.images_in, result.quarantined) == (3, 1)
+    assert result.quarantined_by_reason == {"listed in the DICOMDIR but not there": 1}
+    assert "entries of the DICOMDIR" in (tmp_path / "out" / "scrub-report.html").read_text()
+
+
+def test_a_dicomdir_inside_a_folder_is_not_a_picture(make, tmp_path, disc):
+    as_folder = make.run(disc, tmp_path / "out", task="brats").result
     assert (as_folder.images_in, as_folder.quarantined, as_folder.duplicates) == (4, 0, 1)
 
 
