@@ -50,7 +50,7 @@ def tiny_recipe() -> Recipe:
             "task": "covid-ct",
             "data": {"modalities": ["ct"], "spatial_dims": 2, "image_size": [16, 16], "draws_per_patient": 2},
             "model": {"name": "resnet10-gn", "width": 4},
-            "privacy": {"epsilon": 8.0, "delta": 1e-2, "expected_batch_size": 6, "steps": 8},
+            "privacy": {"noise_multiplier": 1.0, "delta": 1e-2, "expected_batch_size": 6, "steps": 8},
             "optimizer": {"learning_rate": 0.1, "ema_decay": 0.9},
             "hardware": {"device": "cpu", "checkpoint_seconds": 0.0},
         }

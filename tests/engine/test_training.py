@@ -17,6 +17,7 @@ from dpmed.engine.optimizer import learning_rate
 from dpmed.engine.prepare import prepare
 from dpmed.engine.train import initial_weights
 from dpmed.models import build
+from dpmed.privacy.accounting import epsilon, mechanism_runs
 from dpmed.privacy.ledger import Ledger
 
 
@@ -38,7 +39,8 @@ def test_release_holds_nothing_but_what_may_leave(tiny_request):
 
 
 def test_a_run_spends_what_was_planned_and_says_so(tiny_request):
-    done = _finish(tiny_request)
+    request = _changed(tiny_request, privacy={"epsilon": 8.0, "noise_multiplier": None})
+    done = _finish(request)
     assert done.statement.valid
     assert done.statement.epsilon == pytest.approx(8.0, abs=1e-3) and done.statement.epsilon <= 8.0
     assert len(Ledger(tiny_request.run.ledger).entries) == 8
@@ -113,7 +115,8 @@ def test_a_stopped_run_resumes_and_ends_at_the_planned_epsilon(tiny_request):
                 seen.append(event.step)
     assert not tiny_request.run.model.exists()
     done = _finish(dataclasses.replace(tiny_request, resume=True))
-    assert done.steps == 8 and done.statement.epsilon <= 8.0
+    assert done.steps == 8
+    assert done.statement.epsilon == epsilon(mechanism_runs(Ledger(tiny_request.run.ledger).entries), delta=1e-2)
 
 
 def test_a_run_folder_is_not_overwritten(tiny_request):
@@ -157,7 +160,7 @@ def test_a_batch_larger_than_the_dataset_is_refused_with_a_cure(tiny_request):
 def test_dry_run_tells_the_cost_and_writes_nothing(tiny_request):
     before = sorted(tiny_request.data.rglob("*"))
     told = estimate(tiny_request)
-    assert told.epsilon <= 8.0 and told.seconds > 0 and told.parameters > 1000
+    assert told.epsilon > 0 and told.seconds > 0 and told.parameters > 1000
     assert not tiny_request.run.root.exists()
     assert sorted(tiny_request.data.rglob("*")) == before
 

