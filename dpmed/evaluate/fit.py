@@ -1,4 +1,4 @@
-"""Do this run and this dataset belong together, and are these patients new to the model?"""
+"""Whether a run and a dataset belong together, and whether the patients are new to the model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def _check_patients(manifest: Manifest, split: Split) -> None:
 
 def _check_unseen(manifest: Manifest, trained_on: Manifest | None, split: Split) -> None:
     """A patient is known by pseudonym, or by an image of theirs, should they have been ingested under another key."""
-    if trained_on is None:
+    if trained_on is None or trained_on == manifest:  # the splits of one dataset share no patient
         return
     learned = [case for case in trained_on.cases if case.split == "train"]
     patients, images = {case.patient for case in learned}, {digest for case in learned for digest in _images(case)}

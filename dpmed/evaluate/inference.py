@@ -46,7 +46,7 @@ def regions(backend: Backend, case: WholeCase, recipe: DataRecipe) -> Bool[Tenso
     """The voxels that belong to each region by a probability above one half."""
     if recipe.spatial_dims == 3:
         return _numbers(_slid(backend, case, recipe))[0] > 0
-    batches = case.image.split(SLICES_AT_ONCE)
+    batches = torch.split(case.image, SLICES_AT_ONCE)
     return torch.cat([_numbers(backend.predict(batch)) > 0 for batch in batches]).transpose(0, 1)
 
 

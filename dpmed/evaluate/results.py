@@ -31,21 +31,21 @@ class ClassifiedPatient(Record):
 
 
 class SegmentedCase(Record):
-    """One case: Dice and HD95 per region, and the slice with most tumour."""
+    """One case: Dice and HD95 per region, the regions it does not have, and the slice with most tumour."""
 
     case: CaseId
     dice: dict[str, Share]
     hd95_mm: dict[str, float]
+    absent: tuple[str, ...]
     slice: int
 
 
 class SegmentedPatient(Record):
-    """One patient: the means over their cases. `absent` names the regions that no case of theirs has."""
+    """One patient: the means over their cases."""
 
     patient: PatientId
     dice: dict[str, Share]
     hd95_mm: dict[str, float]
-    absent: tuple[str, ...]
     cases: tuple[SegmentedCase, ...]
 
 
@@ -74,7 +74,7 @@ class ClassificationScores(Record):
 class SegmentationScores(Record):
     """Means over patients by region; `dice_mean` is the mean over regions too. `*_ci` are 95 % intervals.
 
-    `absent` counts the patients without a region: the Dice of predicting nothing is their share, `baseline_dice`.
+    `absent` counts the cases without a region; `baseline_dice` is what predicting nothing anywhere would score.
     """
 
     kind: Literal["segmentation"] = "segmentation"

@@ -74,18 +74,17 @@ def of_case(
         case=case,
         dice=dict(zip(regions, dice_of_regions(predicted, reference), strict=True)),
         hd95_mm=dict(zip(regions, hd95_of_regions(predicted, reference, spacing_mm), strict=True)),
+        absent=tuple(region for region, voxels in zip(regions, reference, strict=True) if not voxels.any()),
         slice=predicted.shape[1] // 2 if seen is None else seen,
     )
 
 
-def of_patient(patient: str, cases: Sequence[SegmentedCase], present: Mapping[str, bool]) -> SegmentedPatient:
-    """Cases to patient: the means, and which regions the patient has at all."""
-    regions = tuple(present)
+def of_patient(patient: str, cases: Sequence[SegmentedCase]) -> SegmentedPatient:
+    """Cases to patient: the means."""
     return SegmentedPatient(
         patient=patient,
-        dice={region: float(np.mean([case.dice[region] for case in cases])) for region in regions},
-        hd95_mm={region: float(np.mean([case.hd95_mm[region] for case in cases])) for region in regions},
-        absent=tuple(region for region in regions if not present[region]),
+        dice={region: float(np.mean([case.dice[region] for case in cases])) for region in cases[0].dice},
+        hd95_mm={region: float(np.mean([case.hd95_mm[region] for case in cases])) for region in cases[0].dice},
         cases=tuple(cases),
     )
 
@@ -95,8 +94,8 @@ def segmentation_scores(patients: Sequence[SegmentedPatient]) -> SegmentationSco
     regions = tuple(patients[0].dice)
     dice = {region: np.array([patient.dice[region] for patient in patients]) for region in regions}
     hd95 = {region: np.array([patient.hd95_mm[region] for patient in patients]) for region in regions}
+    nothing = {region: np.array([_share_without(region, patient) for patient in patients]) for region in regions}
     over_regions = np.mean(list(dice.values()), axis=0)
-    absent = {region: sum(region in patient.absent for patient in patients) for region in regions}
     return SegmentationScores(
         dice=_means(dice),
         dice_region_ci=_intervals(dice),
@@ -105,9 +104,13 @@ def segmentation_scores(patients: Sequence[SegmentedPatient]) -> SegmentationSco
         hd95=_means(hd95),
         hd95_ci=_intervals(hd95),
         hd95_median={region: float(np.median(values)) for region, values in hd95.items()},
-        absent=absent,
-        baseline_dice={region: count / len(patients) for region, count in absent.items()},
+        absent={region: sum(region in case.absent for p in patients for case in p.cases) for region in regions},
+        baseline_dice=_means(nothing),
     )
+
+
+def _share_without(region: str, patient: SegmentedPatient) -> float:
+    return float(np.mean([region in case.absent for case in patient.cases]))
 
 
 def _means(by_region: Mapping[str, np.ndarray]) -> dict[str, float]:
