@@ -34,6 +34,11 @@ def _check_dimensions(cases: Sequence[Case], recipe: DataRecipe) -> None:
         raise ConfigError(
             f"the recipe is 3-D and {pictures} of {len(cases)} cases are single slices", hint="use a 2-D recipe"
         )
+    if recipe.spacing_mm is not None and pictures:
+        raise ConfigError(
+            f"the recipe sets spacing_mm, and {pictures} of {len(cases)} cases are pictures that do not say their size",
+            hint="leave data.spacing_mm out of the recipe: slices are then fitted into image_size",
+        )
 
 
 def _check_truth(cases: Sequence[Case], manifest: Manifest) -> None:

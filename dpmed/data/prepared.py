@@ -57,7 +57,7 @@ def prepared(item: Mapping[Any, Any], *, spatial_dims: int, background: float) -
 
 def _positions(where: Tensor) -> Int32[Tensor, "position axis"]:
     found = where.nonzero().to(torch.int32)
-    kept = torch.linspace(0, len(found) - 1, min(len(found), MOST_POSITIONS)).long()
+    kept = torch.linspace(0, len(found) - 1, min(len(found), MOST_POSITIONS), dtype=torch.float64).long()
     return found[kept].contiguous()
 
 

@@ -11,7 +11,7 @@ from dpmed.core.specs import ClippingSpec, ModelSpec, PrivacySpec
 from dpmed.data import PatientDataset, model_spec
 from dpmed.engine.plan import Plan
 from dpmed.engine.request import TrainRequest
-from dpmed.models import build, check_private
+from dpmed.models import build, check_image_size, check_private
 from dpmed.privacy.accounting import calibrated
 
 
@@ -41,6 +41,7 @@ def prepare(request: TrainRequest) -> Prepared:
         manifest, request.data, recipe.data, split="train", seed=request.seed, cache=DatasetFolder(request.data).cache
     )
     model = model_spec(recipe, manifest)
+    check_image_size(model.name, recipe.data.image_size)
     check_private(build(model))
     spec = privacy_spec(recipe.privacy, patients=len(data.patients), private=request.private)
     plan = Plan(spec, data.patients, private=request.private, demo_seed=request.demo_seed)

@@ -46,6 +46,11 @@ def test_pictures_are_refused_by_a_3d_recipe(builder) -> None:
     )
 
 
+def test_a_spacing_is_refused_for_pictures_that_have_none(builder) -> None:
+    builder.picture(0, np.zeros((8, 8)), label=0)
+    assert "1 of 1 cases are pictures" in refused(builder, modalities=["ct"], spacing_mm=(1, 1)).message
+
+
 def test_a_case_without_label_is_refused(builder) -> None:
     builder.volume(0, {"ct": IMAGE}, label=1)
     builder.volume(1, {"ct": IMAGE})
