@@ -2,6 +2,8 @@
 
 import io
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,8 @@ def read_picture(path: Path) -> Grey:
     with reading(), _opened(path) as picture:
         if picture.mode in DEEP:
             return _deep(np.asarray(picture))
+        if picture.mode == "F":
+            raise Refused(Reason.DEPTH)
         upright = ImageOps.exif_transpose(picture)
         opaque = upright.convert("RGB") if upright.mode not in GREY_8 else upright
         return np.asarray(opaque.convert("L"))
@@ -53,20 +57,21 @@ def scan_picture(path: Path, *, harvest: bool) -> Findings:
     return found
 
 
-def _opened(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     if path.stat().st_size > limits.MAX_FILE_BYTES:
         raise Refused(Reason.TOO_LARGE)
-    picture = Image.open(path, formats=FORMATS)
-    if picture.width * picture.height > limits.MAX_SLICE_PIXELS:
-        raise Refused(Reason.TOO_LARGE)
-    if getattr(picture, "n_frames", 1) != 1:
-        raise Refused(Reason.MULTI_FRAME)
-    return picture
+    with Image.open(path, formats=FORMATS) as picture:
+        if picture.width * picture.height > limits.MAX_SLICE_PIXELS:
+            raise Refused(Reason.TOO_LARGE)
+        if getattr(picture, "n_frames", 1) != 1:
+            raise Refused(Reason.MULTI_FRAME)
+        yield picture
 
 
 def _deep(values: np.ndarray) -> UInt16[np.ndarray, "row column"]:
     if values.size and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
-        raise Refused(Reason.COLOUR)
+        raise Refused(Reason.DEPTH)
     return values.astype(np.uint16)
 
 

@@ -144,7 +144,7 @@ def test_different_pictures_at_one_place_are_held_back(make, tmp_path):
         ({"Modality": "PT"}, "a modality that no task here uses"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localiser"),
         ({"SamplesPerPixel": 3}, "colour pixels"),
-        ({"NumberOfFrames": 2}, "multi-frame DICOM"),
+        ({"NumberOfFrames": 2}, "several frames in one file"),
         ({"RescaleSlope": None}, "CT without rescale slope and intercept"),
         ({"ImagePositionPatient": None}, "no position or orientation"),
         ({"Rows": None}, "DICOM without a picture (report, plan, segmentation, document)"),

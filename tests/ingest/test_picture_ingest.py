@@ -4,6 +4,7 @@ from PIL import Image, PngImagePlugin
 
 from dpmed.core.errors import ConfigError
 from dpmed.ingest.pictures import read_picture
+from dpmed.ingest.reasons import Reason, Refused
 
 
 def png_chunks(content):
@@ -61,6 +62,22 @@ def test_sixteen_bits_are_kept(make, tmp_path):
     (case,) = got.manifest.cases
     assert case.intensity == "arbitrary"
     assert np.asarray(Image.open(tmp_path / "out" / case.images["ct"])).tolist() == [[0, 40000]]
+
+
+@pytest.mark.parametrize("pixels", [np.array([[0.5, 2.0]], np.float32), np.array([[-1, 70000]], np.int32)])
+def test_pixels_without_a_grey_scale_are_refused(tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "x.tif")
+    with pytest.raises(Refused) as refusal:
+        read_picture(tmp_path / "x.tif")
+    assert refusal.value.reason is Reason.DEPTH
+
+
+def test_a_file_of_several_pages_is_refused(tmp_path):
+    page = Image.new("L", (3, 3))
+    page.save(tmp_path / "x.tif", save_all=True, append_images=[page])
+    with pytest.raises(Refused) as refusal:
+        read_picture(tmp_path / "x.tif")
+    assert refusal.value.reason is Reason.MULTI_FRAME
 
 
 def test_exif_orientation_is_applied_before_it_is_dropped(tmp_path):
