@@ -17,7 +17,6 @@ from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.core.errors import ConfigError, DpmedError, ExitCode
 from dpmed.core.folders import RunFolder
-from dpmed.core.specs import Statement
 
 Out = Annotated[Path, typer.Option(help="Where to put sample scans, datasets and runs.")]
 
@@ -115,6 +114,8 @@ def _type(words: list[str], output: Output) -> dict[str, Any]:
 def _show_statements(folder: Path, output: Output) -> None:
     """What a patient in either dataset was promised, in the words of the statement."""
     from rich.panel import Panel
+
+    from dpmed.core.specs import Statement
 
     for task in TASKS:
         statement = Statement.from_json(RunFolder(folder / "runs" / task.name).statement.read_text())

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
+from dpmed.core.choices import Device
 from dpmed.core.events import Note, Progress
 from dpmed.core.folders import RunFolder
-from dpmed.core.specs import Device
 
 if TYPE_CHECKING:
     from dpmed.evaluate import Evaluation

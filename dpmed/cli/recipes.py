@@ -3,7 +3,7 @@
 import json as jsonlib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,7 +11,9 @@ from rich.table import Table
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.core.errors import ConfigError
-from dpmed.core.recipe import Recipe, known_keys, load_recipe, recipe_text, shipped_recipes
+
+if TYPE_CHECKING:
+    from dpmed.core.recipe import Recipe
 
 Name = Annotated[str, typer.Argument(help="A name from `dpmed recipes`, or a TOML file.")]
 
@@ -29,6 +31,8 @@ def bare(context: typer.Context, json: Json = False, quiet: Quiet = False, verbo
 def list_recipes(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """List the recipes by name."""
     output = Output("recipes", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.core.recipe import load_recipe, shipped_recipes
+
     loaded = [load_recipe(name) for name in shipped_recipes()]
     output.show(_table(loaded))
     payload = {"recipes": [_summary(recipe) for recipe in loaded]}
@@ -39,6 +43,8 @@ def list_recipes(json: Json = False, quiet: Quiet = False, verbose: Verbose = Fa
 def show(name: Name, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Print a recipe as TOML: what it sets, and every other key with its default."""
     output = Output("recipes", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.core.recipe import load_recipe, recipe_text
+
     recipe = load_recipe(name)
     output.text(_with_defaults(recipe_text(name), recipe))
     output.finish(
@@ -56,6 +62,8 @@ def copy(
 ) -> None:
     """Copy a recipe to a file of your own."""
     output = Output("recipes", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.core.recipe import load_recipe, recipe_text
+
     recipe = load_recipe(name)
     if file.suffix != ".toml":
         raise ConfigError("a recipe file ends in .toml", hint=f"dpmed recipes copy {recipe.name} mine.toml")
@@ -71,7 +79,7 @@ def copy(
     )
 
 
-def _summary(recipe: Recipe) -> dict[str, Any]:
+def _summary(recipe: "Recipe") -> dict[str, Any]:
     return {
         "name": recipe.name,
         "summary": recipe.summary,
@@ -85,7 +93,7 @@ def _summary(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _table(loaded: list[Recipe]) -> Table:
+def _table(loaded: list["Recipe"]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for recipe in loaded:
         privacy = f"epsilon {recipe.privacy.epsilon:g} at delta {recipe.privacy.delta:g}, {recipe.privacy.steps} steps"
@@ -94,8 +102,10 @@ def _table(loaded: list[Recipe]) -> Table:
     return table
 
 
-def _with_defaults(text: str, recipe: Recipe) -> str:
+def _with_defaults(text: str, recipe: "Recipe") -> str:
     """The recipe's own text, followed by the keys it leaves at their defaults, as comments."""
+    from dpmed.core.recipe import known_keys
+
     content, record = tomllib.loads(text), recipe.model_dump(mode="json")
     silent = [key for key in known_keys() if _at(content, key) is None and f"# {key} = " not in text]
     lines = [f"# {key} = {_toml(_at(record, key))}\n" for key in silent]

@@ -1,6 +1,5 @@
 """`dpmed train`: parse, call the engine, show."""
 
-import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +10,10 @@ import typer
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Meter, Output
+from dpmed.core.choices import Device
 from dpmed.core.errors import ConfigError, InterruptedRun
 from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.folders import RunFolder
-from dpmed.core.recipe import load_recipe
-from dpmed.core.specs import Device
 
 if TYPE_CHECKING:
     from dpmed.engine import Estimate, TrainDone, TrainRequest
@@ -52,6 +50,8 @@ def train(
     if epsilon is not None and any(setting.startswith("privacy.noise_multiplier") for setting in set_ or ()):
         raise ConfigError("--epsilon and privacy.noise_multiplier both set the noise", hint="give one of them")
     settings = [*(set_ or ()), *(f"{key}={value}" for key, value in options.items() if value is not None)]
+    from dpmed.core.recipe import load_recipe
+
     loaded = load_recipe(recipe, settings=settings)
     if init is not None and not init.is_file():
         raise ConfigError("the file of --init does not exist", hint="give a .safetensors file")

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from dpmed.core.choices import Accountant as Accountant
+from dpmed.core.choices import Device as Device
 from dpmed.core.record import Record
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -13,10 +15,8 @@ Count = Annotated[int, Field(ge=1)]
 
 Unit = Literal["patient"]
 Neighbouring = Literal["add-or-remove-one"]
-Accountant = Literal["pld", "prv", "rdp"]
 ClippingMode = Literal["flat", "per-layer"]
 Engine = Literal["nano", "vmap"]
-Device = Literal["auto", "cpu", "cuda", "ipu"]
 Precision = Literal["float32", "float64"]
 Mechanism = Literal["poisson-subsampled-gaussian", "none"]
 

@@ -27,7 +27,7 @@ def recipes_raise(monkeypatch):
         def raising():
             raise error
 
-        monkeypatch.setattr("dpmed.cli.recipes.shipped_recipes", raising)
+        monkeypatch.setattr("dpmed.core.recipe.shipped_recipes", raising)
 
     return prepare
 
@@ -155,7 +155,7 @@ def test_nothing_that_a_library_says_reaches_the_terminal(capfd, monkeypatch):
         thread.join()
         return ()
 
-    monkeypatch.setattr("dpmed.cli.recipes.shipped_recipes", chatter)
+    monkeypatch.setattr("dpmed.core.recipe.shipped_recipes", chatter)
     assert main(["recipes", "--quiet"]) == ExitCode.DONE
     assert capfd.readouterr().err == ""
 
