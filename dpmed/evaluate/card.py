@@ -14,10 +14,9 @@ ANSWERS = {
     "classification": "gives the probability of {outputs} from {modalities} images, one number per patient",
     "segmentation": "marks {outputs} in {modalities} images, voxel by voxel",
 }
-INTENDED = (
-    "Research on training under differential privacy, and a starting point for further training.",
-    "**Not a medical device.** Not cleared for diagnosis, triage or any decision about a patient.",
-)
+NO_DEVICE = "**Not a medical device.** Not cleared for diagnosis, triage or any decision about a patient."
+INTENDED = ("Research on training under differential privacy, and a starting point for further training.", NO_DEVICE)
+INSIDE_ONLY = ("Comparison with private runs, where the patients' scans are. **Not to be released.**", NO_DEVICE)
 LIMITS = (
     "Privacy noise costs accuracy, and costs most for the rarest kinds of patients.",
     "Other scanners, protocols, age groups or diseases than those of the training cohort: expect worse results.",
@@ -35,7 +34,7 @@ def write_card(run: RunFolder, evaluation: Evaluation | None) -> None:
     config = RunConfig.load(run)
     statement = Statement.from_json(run.statement.read_text())
     sections = {
-        "Intended use": _bullets(INTENDED),
+        "Intended use": _bullets(INTENDED if statement.valid else INSIDE_ONLY),
         "Privacy": _privacy(statement),
         "Training data": _data(config),
         "Results": _results(evaluation),

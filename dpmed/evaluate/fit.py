@@ -10,8 +10,8 @@ from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
 from dpmed.data import PatientDataset
 
-OTHER_DATASET = "this is not the dataset that the model was trained on: results may differ for many reasons"
-UNKNOWN_DATASET = "the run came without curator/, so nobody can tell whether these patients were trained on"
+OTHER_DATASET = "This is not the dataset that the model was trained on: scanners, protocols and patients may differ."
+UNKNOWN_DATASET = "The run came without curator/: whether these patients were trained on cannot be told."
 
 
 @dataclass(frozen=True)

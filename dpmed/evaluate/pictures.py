@@ -19,7 +19,7 @@ COLOURS = ("#56B4E9", "#D55E00", "#F0E442", "#009E73", "#CC79A7", "#0072B2")
 OPACITY = 0.4
 INCHES = 2.6
 DPI = 110
-STAYS = "held-out patients: not covered by the privacy guarantee, stays in curator/"
+STAYS = "held-out patients, whom the privacy guarantee does not cover: stays in curator/"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def rated_figure(rows: Sequence[tuple[str, Sequence[RatedSlice]]]) -> Figure:
     for line, (name, slices) in zip(axes, rows, strict=True):
         for number, (axis, one) in enumerate(zip(line, slices, strict=False)):
             verdict = "right" if one.is_right else "wrong"
-            _show(axis, one.pixels, f"{one.patient}\npredicted {one.probability:.2f}: {verdict}")
+            _show(axis, one.pixels, f"{one.patient}\npredicted {one.probability:.3f}: {verdict}")
             if number == 0:
                 axis.set_ylabel(f"reference: {name}", fontsize=10)
     return figure
@@ -64,7 +64,7 @@ def overlay_figure(rows: Sequence[OutlinedSlice], regions: Sequence[str]) -> Fig
         for axis, title, masks in ((line[1], "reference", row.reference), (line[2], "prediction", row.predicted)):
             _show(axis, row.pixels, title, aspect=row.aspect)
             axis.imshow(_painted(masks), aspect=row.aspect, interpolation="nearest")
-    colours = [Patch(color=_colour(number), label=region) for number, region in enumerate(regions)]
+    colours = [Patch(color=_colour(number), label=region.replace("_", " ")) for number, region in enumerate(regions)]
     figure.legend(handles=colours, loc="outside lower center", ncols=len(regions), fontsize=9, frameon=False)
     return figure
 
@@ -76,7 +76,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _page(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(max(INCHES * columns, 7), (INCHES + 0.55) * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(max(INCHES * columns, 7), (INCHES + 0.45) * rows + 0.7), layout="constrained")
     figure.suptitle(f"{title}\n{STAYS}", fontsize=10)
     axes: np.ndarray = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:

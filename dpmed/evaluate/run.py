@@ -29,8 +29,8 @@ def evaluate(
 ) -> Iterator[EvaluateEvent]:
     """Judge a run on the patients of a split; the events end with `Evaluation`.
 
-    Writes `evaluation.json` and `cases.png` to `out`, by default in `curator/`, and, for the test split, the model
-    card. Raises `MismatchError`, `NoInputError`, `ConfigError` or `DeviceError` before an image is read.
+    Writes `evaluation.json` and `cases.png` to `out`, by default in `curator/`, and the model card with results of the
+    test split. Raises `MismatchError`, `NoInputError`, `ConfigError` or `DeviceError` before an image is read.
     """
     folder = results_folder(run, split, out)
     subject = fit(run, data, split=split)
@@ -47,9 +47,16 @@ def evaluate(
         evaluation = _evaluation(subject, judge, judged, split=split, device=place)
         write_atomic(folder / RESULTS, evaluation.to_json())
         pictures.save(judge.picture(judged, subject.dataset), folder / PICTURES)
-    if split == "test" or not run.card.exists():
-        write_card(run, evaluation)
+    _update_card(run, evaluation)
     yield evaluation
+
+
+def _update_card(run: RunFolder, evaluation: Evaluation) -> None:
+    """The card reports test patients; validation patients are for looking while a recipe is being chosen."""
+    if evaluation.split == "test":
+        write_card(run, evaluation)
+    elif not run.card.exists():
+        write_card(run, None)
 
 
 def results_folder(run: RunFolder, split: Split, out: Path | None) -> Path:

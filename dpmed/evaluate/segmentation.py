@@ -10,6 +10,7 @@ The BraTS challenge scores alike, with 374 mm, the diagonal of its fixed image s
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -46,9 +47,11 @@ def _hd95(predicted: Bool[Tensor, "*space"], reference: Bool[Tensor, "*space"], 
         return 0.0
     if not all(is_there):
         return math.hypot(*(count * step for count, step in zip(predicted.shape, spacing_mm, strict=True)))
-    distance = compute_hausdorff_distance(
-        predicted[None, None], reference[None, None], include_background=True, percentile=PERCENTILE, spacing=spacing_mm
-    )
+    pair = predicted[None, None], reference[None, None]
+    with warnings.catch_warnings():
+        # MONAI 1.6 passes itself an argument that it calls deprecated.
+        warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
+        distance = compute_hausdorff_distance(*pair, include_background=True, percentile=PERCENTILE, spacing=spacing_mm)
     return float(distance)
 
 

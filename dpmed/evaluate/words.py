@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from dpmed.evaluate.results import ClassificationScores, Evaluation, Interval, SegmentationScores
 
-OUTSIDE = "Measured on held-out patients: these numbers are not covered by the privacy guarantee."
+OUTSIDE = "Measured on held-out patients, whom the privacy guarantee does not cover."
 
 
 class Line(NamedTuple):
@@ -54,15 +54,15 @@ def remarks(scores: ClassificationScores | SegmentationScores, *, patients: int)
     found = []
     if isinstance(scores, ClassificationScores):
         if scores.auroc is None:
-            found.append("all patients are of one class: AUROC is not defined")
+            found.append("All patients are of one class: AUROC is not defined.")
         elif scores.auroc_ci is None:
-            found.append("a class with a single patient shows no spread: no interval for AUROC")
+            found.append("A class with a single patient shows no spread: no interval for AUROC.")
         elif scores.auroc_ci[0] == scores.auroc_ci[1]:
-            found.append("an interval of no width means too few patients, not certainty")
+            found.append("An interval of no width means too few patients, not certainty.")
     elif patients < 2:
-        found.append("a single patient shows no spread: no intervals")
+        found.append("A single patient shows no spread: no intervals.")
     if patients < 20:
-        found.append(f"{patients} patients are few: read the intervals, not the numbers")
+        found.append(f"With {patients} patients, read the intervals rather than the numbers.")
     return tuple(found)
 
 
