@@ -23,7 +23,6 @@ from dpmed.evaluate.results import (
 
 MOST_EACH = 2
 Judged = TypeVar("Judged")
-Chosen = tuple[str, ClassifiedCase]
 
 
 class Judge(Protocol[Judged]):
@@ -59,10 +58,9 @@ class Classifier:
         return classification.classification_scores(patients)
 
     def picture(self, patients: Sequence[ClassifiedPatient], dataset: PatientDataset) -> Figure:
-        """Per class, the two cases that were most right and the two most wrong."""
-        cases = [(patient.patient, case) for patient in patients for case in patient.cases]
+        """Per class, the two patients who were judged most rightly and the two most wrongly."""
         output = self.task.outputs[0]
-        by_class = ((output, most_telling(cases, label=1)), (f"no {output}", most_telling(cases, label=0)))
+        by_class = ((output, most_telling(patients, label=1)), (f"no {output}", most_telling(patients, label=0)))
         return rated_figure([(name, [_rated(dataset, one) for one in some]) for name, some in by_class if some])
 
     def _case(self, whole: WholeCase) -> ClassifiedCase:
@@ -119,9 +117,10 @@ class Segmenter:
         )
 
 
-def most_telling(cases: Sequence[Chosen], *, label: int) -> list[Chosen]:
-    """Of one class, the cases that were most right and most wrong, in that order, each once."""
-    ranked = sorted((one for one in cases if one[1].label == label), key=lambda one: abs(label - one[1].probability))
+def most_telling(patients: Sequence[ClassifiedPatient], *, label: int) -> list[ClassifiedPatient]:
+    """Of one class, the patients judged most rightly and most wrongly, in that order, each once."""
+    of_class = [patient for patient in patients if patient.label == label]
+    ranked = sorted(of_class, key=lambda patient: abs(label - patient.probability))
     return ranked if len(ranked) <= 2 * MOST_EACH else ranked[:MOST_EACH] + ranked[-MOST_EACH:]
 
 
@@ -138,11 +137,12 @@ def mean_dice(case: SegmentedCase) -> float:
     return sum(case.dice.values()) / len(case.dice)
 
 
-def _rated(dataset: PatientDataset, chosen: Chosen) -> RatedSlice:
-    patient, found = chosen
-    called = found.probability >= classification.THRESHOLD
-    pixels = _again(dataset, patient, found.case).display[found.slice]
-    return RatedSlice(patient, pixels, found.probability, is_right=called == bool(found.label))
+def _rated(dataset: PatientDataset, patient: ClassifiedPatient) -> RatedSlice:
+    """The patient's verdict over the slice that was rated highest."""
+    shown = max(patient.cases, key=lambda case: case.probability)
+    called = patient.probability >= classification.THRESHOLD
+    pixels = _again(dataset, patient.patient, shown.case).display[shown.slice]
+    return RatedSlice(patient.patient, pixels, patient.probability, is_right=called == bool(patient.label))
 
 
 def _again(dataset: PatientDataset, patient: str, case: str) -> WholeCase:

@@ -24,7 +24,7 @@ STAYS = "held-out patients, whom the privacy guarantee does not cover: stays in 
 
 @dataclass(frozen=True)
 class RatedSlice:
-    """One slice of a case, with the probability that the network gave to the case."""
+    """One slice of a patient, with the probability that the network gave to the patient."""
 
     patient: str
     pixels: Float[np.ndarray, "row column"]
@@ -44,7 +44,7 @@ class OutlinedSlice:
 
 
 def rated_figure(rows: Sequence[tuple[str, Sequence[RatedSlice]]]) -> Figure:
-    """A row of slices per reference class, the cases that the network got most right to the left."""
+    """A row of slices per reference class, the patients whom the network got most right to the left."""
     columns = max(len(slices) for _, slices in rows)
     figure, axes = _page(len(rows), columns, "From most right (left) to most wrong (right)")
     for line, (name, slices) in zip(axes, rows, strict=True):

@@ -102,7 +102,7 @@ def _segmented(scores: SegmentationScores) -> tuple[Line, ...]:
         for region, value in scores.hd95.items()
     ]
     mean = Line("Dice, mean of regions", _number(scores.dice_mean), _span(scores.dice_ci), "1 is perfect")
-    return (*dice, mean, *hd95)
+    return (*dice, mean, *hd95) if len(dice) > 1 else (*dice, *hd95)
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
+from dpmed.evaluate.classification import of_patient
 from dpmed.evaluate.judges import mean_dice, most_telling, spread
 from dpmed.evaluate.pictures import COLOURS, OutlinedSlice, RatedSlice, overlay_figure, rated_figure, save
 from dpmed.evaluate.results import ClassifiedCase, SegmentedCase
@@ -14,7 +15,8 @@ PATIENT = "p-0123456789ab"
 
 
 def rated(probability: float, *, label: int = 1, number: int = 0):
-    return PATIENT, ClassifiedCase(case=f"c-{number:012x}", label=label, probability=probability, slice=0)
+    case = ClassifiedCase(case=f"c-{number:012x}", label=label, probability=probability, slice=0)
+    return of_patient(f"p-{number:012x}", [case])
 
 
 def outlined(dice: float, number: int = 0):
@@ -30,13 +32,13 @@ def texts(figure) -> list[str]:
 def test_the_most_right_and_the_most_wrong_of_a_class_are_chosen(label: int, expected: list[float]) -> None:
     cases = [rated(p, label=label, number=n) for n, p in enumerate((0.5, 0.1, 0.9, 0.2, 0.4, 0.8))]
     cases.append(rated(0.99, label=1 - label, number=9))
-    assert [case.probability for _, case in most_telling(cases, label=label)] == expected
+    assert [patient.probability for patient in most_telling(cases, label=label)] == expected
 
 
 @given(st.integers(0, 8))
-def test_no_case_is_shown_twice(count: int) -> None:
+def test_no_patient_is_shown_twice(count: int) -> None:
     cases = [rated(n / 10, number=n) for n in range(count)]
-    shown = [case.case for _, case in most_telling(cases, label=1)]
+    shown = [patient.patient for patient in most_telling(cases, label=1)]
     assert len(set(shown)) == len(shown) == min(count, 4)
 
 
