@@ -48,7 +48,9 @@ def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: Fa
     with locked(request.run):
         config = begin(request, prepared)
         budget = Budget(DatasetFolder(request.data))
-        budget.reserve(config.run, planned(prepared) if guaranteed(request) else (), private=guaranteed(request))
+        is_private = guaranteed(request)
+        to_spend = planned(prepared) if is_private else ()
+        budget.reserve(config.run, to_spend, delta=prepared.plan.spec.delta, private=is_private)
         yield from _run(request, prepared, config, budget, should_stop)
 
 

@@ -43,6 +43,11 @@ class Budget:
         """Whether a run without noise was trained: if its weights leave, no epsilon describes the dataset."""
         return any(record["kind"] == "reserve" and not record["private"] for record in self._records())
 
+    @property
+    def largest_delta(self) -> float:
+        """The largest delta that a run named; 1e-5 before the first."""
+        return max((record["delta"] for record in self._records() if record["kind"] == "reserve"), default=1e-5)
+
     def lifetime(self) -> tuple[MechanismRun, ...]:
         """Every private run, at the steps it is charged for."""
         return tuple(run for runs in _charged(self._records()).values() for run in runs)
@@ -59,7 +64,7 @@ class Budget:
                 )
             chain.append({"kind": "limit", **limit.model_dump()})
 
-    def reserve(self, run: str, planned: Sequence[MechanismRun], *, private: bool) -> None:
+    def reserve(self, run: str, planned: Sequence[MechanismRun], *, delta: float, private: bool) -> None:
         """Charge a run in full before its first step. A run that is resumed is not charged again.
 
         Raises `BudgetError` if the limit would be passed; nothing is written then.
@@ -70,7 +75,7 @@ class Budget:
             if private:
                 self._check(planned)
             runs = [part.model_dump() for part in planned] if private else []
-            chain.append({"kind": "reserve", "run": run, "private": private, "planned": runs})
+            chain.append({"kind": "reserve", "run": run, "private": private, "delta": delta, "planned": runs})
 
     def settle(self, run: str, *, steps: int) -> None:
         """Charge a finished run for the steps it took."""

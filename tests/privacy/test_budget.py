@@ -19,7 +19,7 @@ def budget(tmp_path):
 
 
 def test_a_reserved_run_is_charged_in_full_until_it_settles(budget):
-    budget.reserve("one", [RUN], private=True)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
     assert budget.lifetime() == (RUN,)
     budget.settle("one", steps=40)
     assert budget.lifetime() == (RUN.model_copy(update={"steps": 40}),)
@@ -27,7 +27,7 @@ def test_a_reserved_run_is_charged_in_full_until_it_settles(budget):
 
 def test_a_resumed_run_is_charged_once(budget):
     for _ in range(3):
-        budget.reserve("one", [RUN], private=True)
+        budget.reserve("one", [RUN], delta=DELTA, private=True)
         budget.settle("one", steps=100)
     assert budget.lifetime() == (RUN,)
 
@@ -35,16 +35,16 @@ def test_a_resumed_run_is_charged_once(budget):
 def test_a_run_that_would_pass_the_limit_does_not_start_and_hears_what_it_could_afford(budget):
     both = epsilon([RUN, RUN], delta=DELTA)
     budget.set_limit(both - 0.1, DELTA)
-    budget.reserve("one", [RUN], private=True)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
     with pytest.raises(BudgetError, match="is spent") as caught:
-        budget.reserve("two", [RUN], private=True)
+        budget.reserve("two", [RUN], delta=DELTA, private=True)
     steps = int(caught.value.hint.split("--steps ")[1].split()[0])
-    budget.reserve("two", [RUN.model_copy(update={"steps": steps})], private=True)
+    budget.reserve("two", [RUN.model_copy(update={"steps": steps})], delta=DELTA, private=True)
     assert epsilon(budget.lifetime(), delta=DELTA) <= both - 0.1
 
 
 def test_a_limit_below_what_is_spent_is_refused(budget):
-    budget.reserve("one", [RUN], private=True)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
     with pytest.raises(BudgetError, match="already spent"):
         budget.set_limit(0.1, DELTA)
     assert budget.limit is None
@@ -52,12 +52,12 @@ def test_a_limit_below_what_is_spent_is_refused(budget):
 
 def test_a_run_without_noise_voids_the_lifetime_account(budget):
     assert not budget.is_void
-    budget.reserve("plain", [], private=False)
+    budget.reserve("plain", [], delta=DELTA, private=False)
     assert budget.is_void
 
 
 def test_an_edited_budget_is_noticed(budget, tmp_path):
-    budget.reserve("one", [RUN], private=True)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
     budget.settle("one", steps=100)
     path = tmp_path / "budget.jsonl"
     path.write_text(path.read_text().replace('"steps":100}', '"steps":1}'))
@@ -67,7 +67,7 @@ def test_an_edited_budget_is_noticed(budget, tmp_path):
 
 def _try_to_reserve(folder, name, results):
     try:
-        Budget(DatasetFolder(folder)).reserve(name, [RUN], private=True)
+        Budget(DatasetFolder(folder)).reserve(name, [RUN], delta=DELTA, private=True)
         results.put(name)
     except BudgetError:
         results.put(None)
