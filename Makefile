@@ -16,7 +16,7 @@ test: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n logical --maxprocesses 8 --dist worksteal
+	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile
 
 format: .venv/installed
 	$(BIN)/ruff format
