@@ -39,8 +39,9 @@ def _unet(spec: ModelSpec) -> nn.Module:
         spec.out_channels,
         channels=(spec.width, 2 * spec.width, 4 * spec.width, 8 * spec.width),
         strides=(2, 2, 2),
+        num_res_units=1,
         act=RELU,
-        norm=group_norm(spec.width),
+        norm=group_norm(1),
         adn_ordering="NA",  # without the dropout that MONAI otherwise puts between, at probability zero
     )
 

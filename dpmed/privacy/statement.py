@@ -13,7 +13,7 @@ RECIPE_IS_PUBLIC = "the recipe was not chosen by looking at these patients; a se
 PUBLIC_START = "the weights that training started from were made without these patients"
 
 COVERS = (
-    "the trained weights and every file in release/",
+    "for every training patient: the trained weights and what else of the training is in release/",
     "anything computed from them alone, by anybody, with any side knowledge",
 )
 DOES_NOT_COVER = (
