@@ -18,6 +18,9 @@ from dpmed.cli.output import Output
 from dpmed.core.errors import ConfigError, DpmedError, ExitCode
 from dpmed.core.folders import RunFolder
 
+CT_PATIENTS = 96
+"""Enough of them to learn something in spite of the noise; brain scans are slower, so theirs shows the way alone."""
+
 Out = Annotated[Path, typer.Option(help="Where to put sample scans, datasets and runs.")]
 
 
@@ -29,6 +32,7 @@ class Task:
     title: str
     recipe: str
     ingest: tuple[str, ...]
+    train: tuple[str, ...]
 
 
 TASKS = (
@@ -37,12 +41,14 @@ TASKS = (
         title="Does this chest CT show COVID-19? A classifier, from DICOM",
         recipe="covid-ct-tiny",
         ingest=("--task", "covid-ct", "--labels", "labels.csv"),
+        train=("--set", "privacy.expected_batch_size=48"),
     ),
     Task(
         name="brats",
         title="Where is the brain tumour? A U-Net, from NIfTI",
         recipe="brats-tiny",
         ingest=("--task", "brats", "--label-scheme", "brats"),
+        train=(),
     ),
 )
 
@@ -75,7 +81,7 @@ def _fresh(out: Path) -> Path:
 def _write_samples(folder: Path) -> None:
     from dpmed.samples import write_brats, write_covid_ct
 
-    write_covid_ct(folder / "covid-ct")
+    write_covid_ct(folder / "covid-ct", patients=CT_PATIENTS)
     write_brats(folder / "brats")
 
 
@@ -86,7 +92,7 @@ def _tell(task: Task, folder: Path, output: Output, talk: Sequence[str]) -> dict
     ingest = [str(source / word) if word.endswith(".csv") else word for word in task.ingest]
     commands: dict[str, list[str]] = {
         "ingest": ["ingest", str(source), *ingest, "--out", str(data)],
-        "train": ["train", task.recipe, "--data", str(data), "--run", str(run)],
+        "train": ["train", task.recipe, *task.train, "--data", str(data), "--run", str(run)],
         "epsilon": ["epsilon", str(run)],
         "evaluate": ["evaluate", str(run), "--data", str(data)],
     }
