@@ -26,20 +26,23 @@ def canonical(record: Mapping[str, Any]) -> str:
 class Chain:
     """A hash-chained log on disk.
 
-    Guarantees: `append` returns only after the line is on the disk; a last line cut off by a crash is dropped on
-    opening (it was never acknowledged); any other damage raises `MismatchError`.
+    Guarantees: `append` returns only after the line is on the disk; a last line cut off by a crash does not count (it
+    was never acknowledged) and is removed by the next `append`; any other damage raises `MismatchError`. Reading
+    changes nothing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: list[dict[str, Any]] = []
         self.head = GENESIS
+        self._torn_at: int | None = None
         self._read()
 
     def append(self, record: Mapping[str, Any]) -> str:
         """Add a record, flush it to the disk and return the new head."""
         line = canonical({**record, "previous": self.head})
         is_new = not self.path.exists()
+        self._drop_torn_line()
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
@@ -58,7 +61,7 @@ class Chain:
         for number, raw in enumerate(whole.split(b"\n")[:-1], start=1):
             self._take(raw, number)
         if len(whole) != len(content):
-            self._drop_torn_line(len(whole))
+            self._torn_at = len(whole)
 
     def _take(self, raw: bytes, number: int) -> None:
         try:
@@ -71,11 +74,14 @@ class Chain:
         self.records.append(record)
         self.head = digest(line)
 
-    def _drop_torn_line(self, length: int) -> None:
+    def _drop_torn_line(self) -> None:
+        if self._torn_at is None:
+            return
         with self.path.open("r+b") as file:
-            file.truncate(length)
+            file.truncate(self._torn_at)
             file.flush()
             os.fsync(file.fileno())
+        self._torn_at = None
 
     def _damaged(self, number: int) -> MismatchError:
         return MismatchError(

@@ -58,8 +58,8 @@ def test_a_last_line_torn_by_a_crash_is_dropped_and_appending_goes_on(tmp_path_f
     path.write_bytes(content[: -1 - cut % (len(content) - len(last))])
     chain = Chain(path)
     assert len(chain.records) == 2
-    assert path.read_bytes() == last
     chain.append({"step": 2})
+    assert path.read_bytes().startswith(last)
     assert len(Chain(path).records) == 3
 
 

@@ -50,12 +50,15 @@ def test_a_removed_line_is_noticed(ledger, tmp_path):
         Ledger(path)
 
 
-def test_a_line_torn_by_a_crash_is_dropped(ledger, tmp_path):
+def test_a_line_torn_by_a_crash_does_not_count_and_gives_way_to_the_next(ledger, tmp_path):
     path = tmp_path / "ledger.jsonl"
     whole = path.read_text()
-    path.write_text(whole + json.dumps({"step": 5})[:-3])
-    assert len(Ledger(path).entries) == 5
-    assert path.read_text() == whole
+    torn = whole + json.dumps({"step": 5})[:-3]
+    path.write_text(torn)
+    again = Ledger(path)
+    assert len(again.entries) == 5 and path.read_text() == torn
+    again.append(_entry(5))
+    assert path.read_text().startswith(whole) and len(Ledger(path).entries) == 6
 
 
 def test_holds_knows_every_line_and_the_start(ledger):
