@@ -1,5 +1,6 @@
 """The networks that a recipe may name. Building one draws from torch's global generator, which the caller seeds."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,8 +37,8 @@ def _densenet(spec: ModelSpec) -> nn.Module:
 def _unet(spec: ModelSpec) -> nn.Module:
     """U-Net (Ronneberger et al. 2015) in MONAI's form: four levels, downsampled by strides, and a 3x3 convolution.
 
-    Image sides must be multiples of eight. Without the last convolution the network would end in a transposed one of
-    stride two, whose output is a checkerboard.
+    Without the last convolution it would end in a transposed one of stride two, whose output is a checkerboard; with
+    MONAI's residual units, in as many normalised channels as there are regions, and one such channel says nothing.
     """
     body = UNet(
         spec.spatial_dims,
@@ -49,12 +50,53 @@ def _unet(spec: ModelSpec) -> nn.Module:
         norm=group_norm(spec.width),
         adn_ordering="NA",  # without the dropout that MONAI otherwise puts between, at probability zero
     )
-    settle = ADN("NA", spec.width, act=RELU, norm=group_norm(spec.width))
+    settle = ADN("NA", spec.width, act=RELU, norm=group_norm(spec.width), norm_dim=spec.spatial_dims)
     head = Convolution(spec.spatial_dims, spec.width, spec.out_channels, conv_only=True)
     return nn.Sequential(OrderedDict(body=body, settle=settle, head=head))
 
 
-_NETWORKS:
+@dataclass(frozen=True)
+class _Network:
+    """How to build a network, and the sides an image must have: at least `least`, in multiples of `multiple`."""
+
+    build: Callable[[ModelSpec], nn.Module]
+    least: int
+    multiple: int = 1
+
+
+_NETWORKS = {
+    "resnet10-gn": _Network(partial(resnet, blocks=[1, 1, 1, 1]), least=16),
+    "resnet18-gn": _Network(partial(resnet, blocks=[2, 2, 2, 2]), least=16),
+    "densenet-gn": _Network(_densenet, least=32),
+    "unet": _Network(_unet, least=16, multiple=8),
+}
+
+
+def catalogue() -> tuple[str, ...]:
+    """The names that `model.name` of a recipe may take; each is made for 2-D and 3-D."""
+    return tuple(_NETWORKS)
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """The network of a spec with fresh weights, in training mode. Raises `ConfigError` for an unknown name."""
+    return _named(spec.name).build(spec)
+
+
+def check_image_size(name: str, image_size: Sequence[int]) -> None:
+    """Raise `ConfigError` if the network cannot take images with these sides."""
+    network = _named(name)
+    if all(side >= network.least and side % network.multiple == 0 for side in image_size):
+        return
+    fitting = [max(network.least, -(-side // network.multiple) * network.multiple) for side in image_size]
+    multiples = f", in multiples of {network.multiple}" if network.multiple > 1 else ""
+    raise ConfigError(
+        f"{name} takes images of at least {network.least} voxels a side{multiples}, not {list(image_size)}",
+        hint=f"--set data.image_size={fitting}",
+    )
+
+
+def _named(name: str) -> _Network:
+    if name not in _NETWORKS:
         raise ConfigError(
             f"no network {name!r} in the catalogue",
             hint=f"--set model.name=NAME with one of {', '.join(catalogue())}",
