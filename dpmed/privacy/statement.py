@@ -81,9 +81,10 @@ def _assumptions(config: RunConfig) -> tuple[str, ...]:
 
 def _words(spent: float, opinions: dict[str, float], config: RunConfig) -> str:
     return (
-        f"Whether or not any one patient took part, with all scans, the released weights are almost as likely: "
-        f"epsilon {spent:.3f} at delta {config.recipe.privacy.delta:g}, per patient, add-or-remove-one, by the PLD "
-        f"accountant (Opacus: PRV {opinions['prv']:.3f}, RDP {opinions['rdp']:.3f}), if patients are drawn by Poisson "
-        f"sampling, as dpmed does. It covers the weights and release/; it does not cover metrics on held-out patients, "
+        f"For any one training patient, with all scans: whatever is released is at most e^epsilon times as likely with "
+        f"that patient as without, and the other way round, but for a probability of about delta. Epsilon {spent:.3f} "
+        f"at delta {config.recipe.privacy.delta:g}, per patient, add-or-remove-one, by the PLD accountant (Opacus: PRV "
+        f"{opinions['prv']:.3f}, RDP {opinions['rdp']:.3f}), with patients drawn by Poisson sampling. It covers the "
+        f"weights and what else of the training is in release/; it does not cover metrics on held-out patients, "
         f"curator/, or other runs on the same patients."
     )
