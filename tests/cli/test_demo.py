@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,10 @@ def test_no_planted_identifier_is_in_any_byte_the_demo_writes(story: Story) -> N
                 texts.append(gzip.decompress(content))
     everything = b"\0".join(texts).lower()
     assert len(written) > 50
-    assert not [number for number, token in enumerate(PLANTED) if token.lower().encode() in everything]
+    # The rest is pixels, which a thousand searches would take minutes to go through.
+    printable = b"\0".join(re.findall(rb"[\x20-\x7e]{5,}", everything))
+    found = [token for token in PLANTED if token.lower().encode() in (printable if token.isascii() else everything)]
+    assert not found
 
 
 @pytest.mark.slow
