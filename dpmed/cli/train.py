@@ -114,9 +114,9 @@ def _follow(events: Iterator[Any], output: Output, meter: Meter) -> "TrainDone":
     return done  # type: ignore[no-any-return]
 
 
-def _live(event: StepDone) -> str:
-    spent = "no privacy" if event.epsilon is None else f"epsilon ≤ {event.epsilon:.2f}"
-    return f"{spent}  {event.seconds:.2f} s/step"
+def _live(event: "StepDone") -> str:
+    spent = "no privacy" if event.epsilon is None else f"epsilon {event.epsilon:.2f} of {event.budget:.2f}"
+    return f"{spent}  {event.patients_per_second:.0f} patients/s"
 
 
 def _show_estimate(output: Output, request: "TrainRequest", estimate: "Estimate") -> None:

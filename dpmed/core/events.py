@@ -21,12 +21,15 @@ class Note:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One training step was paid for and applied. `epsilon` is an upper bound of what is spent so far.
+    """One training step was paid for and applied.
 
-    None without a guarantee.
+    `epsilon` is an upper bound of what is spent so far and `budget` what the whole run will have spent, both None
+    without a guarantee. `patients_per_second` counts expected patients: how many were drawn is secret.
     """
 
     step: int
     steps: int
     epsilon: float | None
+    budget: float | None
     seconds: float
+    patients_per_second: float

@@ -47,7 +47,7 @@ class Loop:
             notes = self._take(step)
             now = time.monotonic()
             self._write_metrics(step, notes, now - began)
-            yield StepDone(step + 1, steps, self.spent(step + 1), now - began)
+            yield self._event(step + 1, now - began)
             if step + 1 == steps or should_stop():
                 break
             if now - saved >= self.flags.checkpoint_seconds:
@@ -62,6 +62,17 @@ class Loop:
         self.ledger.append(self.plan.entry(step))  # spend first: a crash over-counts, never under-counts
         self.optimizer.apply(self.plan.add_noise(clipped, step), step=step, steps=self.plan.spec.steps)
         return clipped.notes
+
+    def _event(self, done: int, seconds: float) -> StepDone:
+        spec = self.plan.spec
+        return StepDone(
+            step=done,
+            steps=spec.steps,
+            epsilon=self.spent(done),
+            budget=self.spent(spec.steps),
+            seconds=seconds,
+            patients_per_second=spec.expected_batch_size / seconds,
+        )
 
     def _fetch(self, patients: tuple[str, ...], step: int) -> Iterator[PatientTensors]:
         workers, ahead = self.flags.workers, 2 * self.flags.nano_batch
