@@ -1,4 +1,7 @@
-"""Run `dpmed demo` and save what the terminal showed as `docs/demo.svg`: `python docs/picture.py`."""
+"""Run `dpmed demo` and save what the terminal showed as `docs/demo.svg`: `python docs/picture.py`.
+
+The first task is shown whole; of the second, which looks much the same, only the title and the statement.
+"""
 
 import os
 import re
@@ -13,6 +16,7 @@ from rich.text import Text
 
 WIDTH = 108
 LIVE_BAR = re.compile(r"\x1b\[\?25l.*?\x1b\[\?25h(\r?\x1b\[[0-9]*[AK])*", re.DOTALL)
+SECOND_TASK = re.compile(r"(Where is the brain tumour[^\n]*\n).*?(\n[^\n]*What was promised)", re.DOTALL)
 WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
@@ -25,7 +29,8 @@ def main() -> None:
             command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ).stdout.decode()
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
-    console.print(Text.from_ansi("\x1b[1;32m$\x1b[0m \x1b[1mdpmed demo\x1b[0m\n" + LIVE_BAR.sub("", shown)))
+    shown = SECOND_TASK.sub(r"\1\n    ... the same four commands ...\n\2", LIVE_BAR.sub("", shown))
+    console.print(Text.from_ansi(f"\x1b[1;32m$\x1b[0m \x1b[1mdpmed demo\x1b[0m\n{shown}"))
     picture = WEB_FONT.sub("", console.export_svg(title="dpmed demo", unique_id="demo"))
     Path(__file__).with_name("demo.svg").write_text(picture)
 
