@@ -1,5 +1,6 @@
 """`dpmed train`: parse, call the engine, show."""
 
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,10 +77,19 @@ def train(
         try:
             done = _follow(run_training(request, should_stop=should_stop), output, meter)
         except InterruptedRun as stop:
-            raise InterruptedRun(
-                stop.message, hint=f"dpmed train {recipe} --data {data} --run {run} --resume"
-            ) from None
+            raise InterruptedRun(stop.message, hint=_resume_line(recipe, settings, request)) from None
     _show_done(output, request, done)
+
+
+def _resume_line(recipe: str, settings: list[str], request: "TrainRequest") -> str:
+    """The command that goes on with this run: every option that decides what it is, for the shell to read."""
+    words = ["dpmed", "train", recipe, "--data", str(request.data), "--run", str(request.run.root)]
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += [f"--seed={request.seed}"] if request.seed else []
+    words += [f"--demo-seed={request.demo_seed}"] if request.demo_seed is not None else []
+    words += ["--init", str(request.init)] if request.init else []
+    words += [] if request.private else ["--non-private"]
+    return shlex.join([*words, "--resume"])
 
 
 @contextmanager
