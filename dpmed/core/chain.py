@@ -23,6 +23,11 @@ def canonical(record: Mapping[str, Any]) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def without_link(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as it was given to `Chain.append`."""
+    return {key: value for key, value in record.items() if key != "previous"}
+
+
 class Chain:
     """A hash-chained log on disk.
 

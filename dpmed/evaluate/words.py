@@ -49,6 +49,17 @@ def explanations(evaluation: Evaluation) -> tuple[str, ...]:
     return (how, *evaluation.notes, OUTSIDE)
 
 
+def privacy(evaluation: Evaluation) -> str:
+    """The guarantee of the weights in one line; the whole of it stands in release/."""
+    said = evaluation.statement
+    if said.epsilon is None:
+        return said.words
+    return (
+        f"The weights: epsilon {said.epsilon:.3f} at delta {said.delta:g} per {said.unit}, {said.neighbouring}, "
+        f"{said.accountant.upper()}, Poisson sampling; the whole statement is in release/statement.json."
+    )
+
+
 def remarks(scores: ClassificationScores | SegmentationScores, *, patients: int) -> tuple[str, ...]:
     """What a reader must know before believing the numbers."""
     found = []

@@ -57,7 +57,7 @@ def of_trained(folders: Sequence[RunFolder], *, delta: float | None = None, acco
     at = delta if delta is not None else max(config.recipe.privacy.delta for config in configs)
     ledgers = [_ledger(folder) for folder in folders]
     why = _why_invalid(configs)
-    what = "run" if len(folders) == 1 else f"{len(folders)} runs on the same patients"
+    what = f"run {folders[0].root.name}" if len(folders) == 1 else f"{len(folders)} runs on the same patients"
     if why:
         return Account(what=what, epsilon=None, delta=at, accountant=accountant, runs=(), valid=False, why_invalid=why)
     return of_runs(what, [r for book in ledgers for r in mechanism_runs(book.entries)], delta=at, accountant=accountant)

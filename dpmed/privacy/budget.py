@@ -7,14 +7,15 @@ remainder.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Literal
 
 from filelock import FileLock
+from pydantic import Field, TypeAdapter, ValidationError
 
-from dpmed.core.chain import Chain
-from dpmed.core.errors import BudgetError, ConfigError
+from dpmed.core.chain import Chain, without_link
+from dpmed.core.errors import BudgetError, ConfigError, MismatchError
 from dpmed.core.folders import DatasetFolder
-from dpmed.core.record import Record
+from dpmed.core.record import Record, describe
 from dpmed.core.specs import Positive, Probability
 from dpmed.privacy.accounting import MechanismRun, epsilon, max_steps_for
 
@@ -26,6 +27,34 @@ class Limit(Record):
     delta: Probability
 
 
+class SetLimit(Limit):
+    """A limit that comes into force."""
+
+    kind: Literal["limit"] = "limit"
+
+
+class Reserve(Record):
+    """A run charged in full, before its first step."""
+
+    kind: Literal["reserve"] = "reserve"
+    run: str
+    private: bool
+    delta: Probability
+    planned: tuple[MechanismRun, ...]
+
+
+class Settle(Record):
+    """A finished run charged for the steps it took."""
+
+    kind: Literal["settle"] = "settle"
+    run: str
+    steps: Annotated[int, Field(ge=0)]
+
+
+Line = SetLimit | Reserve | Settle
+LINES: TypeAdapter[tuple[Line, ...]] = TypeAdapter(tuple[Annotated[Line, Field(discriminator="kind")], ...])
+
+
 class Budget:
     """The lifetime ledger of one dataset."""
 
@@ -35,26 +64,26 @@ class Budget:
     @property
     def limit(self) -> Limit | None:
         """The limit in force: the last one set."""
-        limits = [record for record in self._records() if record["kind"] == "limit"]
-        return Limit(epsilon=limits[-1]["epsilon"], delta=limits[-1]["delta"]) if limits else None
+        limits = [line for line in self._lines() if isinstance(line, SetLimit)]
+        return limits[-1] if limits else None
 
     @property
     def is_void(self) -> bool:
         """Whether a run without noise was trained: if its weights leave, no epsilon describes the dataset."""
-        return any(record["kind"] == "reserve" and not record["private"] for record in self._records())
+        return any(isinstance(line, Reserve) and not line.private for line in self._lines())
 
     @property
     def largest_delta(self) -> float:
         """The largest delta that a run named; 1e-5 before the first."""
-        return max((record["delta"] for record in self._records() if record["kind"] == "reserve"), default=1e-5)
+        return max((line.delta for line in self._lines() if isinstance(line, Reserve)), default=1e-5)
 
     def lifetime(self) -> tuple[MechanismRun, ...]:
         """Every private run, at the steps it is charged for."""
-        return tuple(run for runs in _charged(self._records()).values() for run in runs)
+        return tuple(run for runs in _charged(self._lines()).values() for run in runs)
 
     def set_limit(self, epsilon_limit: float, delta: float) -> None:
         """Set the limit; refused if more has been spent already."""
-        limit = Limit(epsilon=epsilon_limit, delta=delta)
+        limit = SetLimit(epsilon=epsilon_limit, delta=delta)
         with self._locked() as chain:
             spent = epsilon(self.lifetime(), delta=limit.delta)
             if spent > limit.epsilon:
@@ -62,7 +91,7 @@ class Budget:
                     f"the dataset has already spent epsilon {spent:.3f} at delta {limit.delta:g} per patient",
                     hint="set a limit above that; what is spent cannot be taken back",
                 )
-            chain.append({"kind": "limit", **limit.model_dump()})
+            chain.append(limit.model_dump())
 
     def reserve(self, run: str, planned: Sequence[MechanismRun], *, delta: float, private: bool) -> None:
         """Charge a run in full before its first step. A run that is resumed is not charged again.
@@ -70,18 +99,18 @@ class Budget:
         Raises `BudgetError` if the limit would be passed; nothing is written then.
         """
         with self._locked() as chain:
-            if any(record["kind"] == "reserve" and record["run"] == run for record in chain.records):
+            if any(isinstance(line, Reserve) and line.run == run for line in _read(chain)):
                 return
             if private:
                 self._check(planned)
-            runs = [part.model_dump() for part in planned] if private else []
-            chain.append({"kind": "reserve", "run": run, "private": private, "delta": delta, "planned": runs})
+            line = Reserve(run=run, private=private, delta=delta, planned=tuple(planned) if private else ())
+            chain.append(line.model_dump())
 
     def settle(self, run: str, *, steps: int) -> None:
         """Charge a finished run for the steps it took."""
         with self._locked() as chain:
-            if not any(record["kind"] == "settle" and record["run"] == run for record in chain.records):
-                chain.append({"kind": "settle", "run": run, "steps": steps})
+            if not any(isinstance(line, Settle) and line.run == run for line in _read(chain)):
+                chain.append(Settle(run=run, steps=steps).model_dump())
 
     def _check(self, planned: Sequence[MechanismRun]) -> None:
         limit = self.limit
@@ -102,8 +131,8 @@ class Budget:
             else "no step at this noise fits; ask for a smaller --epsilon",
         )
 
-    def _records(self) -> list[dict[str, Any]]:
-        return Chain(self._folder.budget).records
+    def _lines(self) -> tuple[Line, ...]:
+        return _read(Chain(self._folder.budget))
 
     @contextmanager
     def _locked(self) -> Iterator[Chain]:
@@ -113,16 +142,22 @@ class Budget:
             yield Chain(self._folder.budget)
 
 
-def _charged(records: Sequence[dict[str, Any]]) -> dict[str, tuple[MechanismRun, ...]]:
-    settled = {record["run"]: record["steps"] for record in records if record["kind"] == "settle"}
-    reserved = {record["run"]: record["planned"] for record in records if record["kind"] == "reserve"}
-    return {
-        run: _at_most((MechanismRun.model_validate(part) for part in planned), settled.get(run))
-        for run, planned in reserved.items()
-    }
+def _read(chain: Chain) -> tuple[Line, ...]:
+    try:
+        return LINES.validate_python([without_link(record) for record in chain.records])
+    except ValidationError as error:
+        raise MismatchError(
+            f"{chain.path.name} is not a budget of this version: {describe(error)}", hint="restore it from a backup"
+        ) from None
 
 
-def _at_most(planned: Iterator[MechanismRun], steps: int | None) -> tuple[MechanismRun, ...]:
+def _charged(lines: Sequence[Line]) -> dict[str, tuple[MechanismRun, ...]]:
+    settled = {line.run: line.steps for line in lines if isinstance(line, Settle)}
+    reserved = [line for line in lines if isinstance(line, Reserve)]
+    return {line.run: _at_most(line.planned, settled.get(line.run)) for line in reserved}
+
+
+def _at_most(planned: Sequence[MechanismRun], steps: int | None) -> tuple[MechanismRun, ...]:
     """The first `steps` steps of the planned runs; all of them for None."""
     kept = []
     for part in planned:

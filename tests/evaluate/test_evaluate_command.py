@@ -79,7 +79,7 @@ def test_the_terminal_says_epsilon_with_its_unit_and_who_is_not_covered(judged, 
     _, one = judged
     assert typed(one) == ExitCode.DONE
     shown = " ".join(capsys.readouterr().out.split())
-    assert "epsilon 7.5 at delta 0.001, per patient" in shown
+    assert "epsilon 7.500 at delta 0.001 per patient, add-or-remove-one, PLD, Poisson sampling" in shown
     assert "held-out patients, whom the privacy guarantee does not cover" in shown
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 
 import pytest
 
+from dpmed.core.chain import Chain
 from dpmed.core.errors import BudgetError, MismatchError
 from dpmed.core.folders import DatasetFolder
 from dpmed.privacy.accounting import MechanismRun, epsilon
@@ -62,6 +63,12 @@ def test_an_edited_budget_is_noticed(budget, tmp_path):
     path = tmp_path / "budget.jsonl"
     path.write_text(path.read_text().replace('"steps":100}', '"steps":1}'))
     with pytest.raises(MismatchError, match="damaged"):
+        budget.lifetime()
+
+
+def test_a_budget_of_another_format_is_refused_by_name(budget, tmp_path):
+    Chain(tmp_path / "budget.jsonl").append({"kind": "reserve", "run": "one", "private": True})
+    with pytest.raises(MismatchError, match="not a budget of this version"):
         budget.lifetime()
 
 
