@@ -37,6 +37,9 @@ LEAST_NOISE, MOST_NOISE = 0.2, 1e5
 CALIBRATION_SLACK = 2e-4
 """How much of a target epsilon calibration may leave unused before it searches on the fine grid."""
 
+MOST_EPSILON = 1000.0
+"""Above this (by RDP) no number is computed: it protects nobody, and the exact accountants need gigabytes for it."""
+
 REPORTED_INTERVAL = 1e-4
 """The grid of the privacy loss on which a reported epsilon is computed."""
 
@@ -76,7 +79,17 @@ def epsilon(runs: Sequence[MechanismRun], *, delta: float, accountant: Accountan
     """Epsilon at `delta` of all `runs` together. No run has spent nothing."""
     if not runs:
         return 0.0
+    check_noise(runs, delta=delta)
     return {"pld": _pld, "prv": _opacus_prv, "rdp": _rdp}[accountant](runs, delta)
+
+
+def check_noise(runs: Sequence[MechanismRun], *, delta: float) -> None:
+    """Raises `ConfigError` for noise so small that its epsilon means nothing."""
+    if _rdp(runs, delta, orders=range(2, 256)) > MOST_EPSILON:
+        raise ConfigError(
+            f"so little noise spends an epsilon of about {MOST_EPSILON:,.0f} or more; it protects nobody",
+            hint="raise the noise multiplier, or take fewer steps; --non-private trains without noise and says so",
+        )
 
 
 def second_opinions(runs: Sequence[MechanismRun], *, delta: float) -> dict[str, float]:

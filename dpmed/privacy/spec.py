@@ -3,13 +3,14 @@
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.recipe import PrivacyRecipe
 from dpmed.core.specs import ClippingSpec, PrivacySpec
-from dpmed.privacy.accounting import calibrated
+from dpmed.privacy.accounting import MechanismRun, calibrated, check_noise
 
 
 def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) -> PrivacySpec:
     """The calibrated spec of a recipe on a cohort of `patients` training patients.
 
-    Raises `NoInputError` without patients and `ConfigError` for a batch that is larger than the cohort.
+    Raises `NoInputError` without patients and `ConfigError` for a batch that is larger than the cohort or noise
+    that protects nobody.
     """
     if patients == 0:
         raise NoInputError("the dataset has no training patient", hint="ingest more patients, or other splits")
@@ -27,4 +28,9 @@ def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) 
         steps=recipe.steps,
         noise_multiplier=recipe.noise_multiplier if private else 0.0,
     )
-    return spec if spec.noise_multiplier is not None else calibrated(spec)
+    if spec.noise_multiplier is None:
+        return calibrated(spec)
+    if private:
+        run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
+        check_noise([run], delta=spec.delta)
+    return spec

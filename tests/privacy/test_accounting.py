@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dpmed.core.errors import ConfigError
+from dpmed.core.recipe import PrivacyRecipe
 from dpmed.core.specs import Entry
 from dpmed.privacy.accounting import (
     EpsilonCurve,
@@ -18,6 +19,7 @@ from dpmed.privacy.accounting import (
     noise_multiplier_for,
     second_opinions,
 )
+from dpmed.privacy.spec import privacy_spec
 
 ROWS = list(csv.DictReader((Path(__file__).parent / "epsilon_reference.csv").read_text().splitlines()))
 
@@ -66,6 +68,15 @@ def test_target_epsilon_round_trips_and_is_never_passed(target, rate, steps):
 def test_a_target_that_no_sensible_noise_meets_is_refused(target):
     with pytest.raises(ConfigError, match="epsilon"):
         noise_multiplier_for(target, delta=1e-5, sample_rate=0.1, steps=100)
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.01])
+def test_noise_too_small_to_protect_anybody_is_refused_at_once(noise):
+    with pytest.raises(ConfigError, match="protects nobody"):
+        epsilon([_run(0.3, noise, 120)], delta=1e-3)
+    recipe = PrivacyRecipe(epsilon=8, delta=1e-3, expected_batch_size=30, steps=120, noise_multiplier=noise)
+    with pytest.raises(ConfigError, match="protects nobody"):
+        privacy_spec(recipe, patients=100)
 
 
 def test_runs_compose_like_one_long_run():
