@@ -1,8 +1,9 @@
 """What every room's tests share: one thread, no network, and small datasets made from the sample data."""
 
 import os
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and i
 
 settings.register_profile("dpmed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("dpmed")
+
+OWN_DIGITS = re.compile(rb"(?<![0-9a-f])[0-9a-f]{12,}(?![0-9a-f])|(?<![\d.])\d+\.\d+(?![\d.])")
+"""Digests, pseudonyms and decimal fractions: among so many digits some planted number or other stands by chance."""
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -23,6 +27,20 @@ def no_network() -> Iterator[None]:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
         yield
+
+
+@pytest.fixture(scope="session")
+def leaks() -> Callable[[Iterable[str], bytes], list[str]]:
+    """Which of the planted words a content holds, in either case; a number counts unless it is part of a longer one."""
+
+    def found(words: Iterable[str], content: bytes) -> list[str]:
+        content = content.lower()
+        numbers = set(re.findall(rb"\d+", OWN_DIGITS.sub(b"", content)))
+        return [
+            word for word in words if (word.encode() in numbers if word.isdigit() else word.lower().encode() in content)
+        ]
+
+    return found
 
 
 def _local_only(connect):
