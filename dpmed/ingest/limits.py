@@ -5,7 +5,10 @@ MAX_FOLDER_DEPTH = 32
 MAX_FILE_BYTES = 4 * 2**30
 MAX_IMAGE_BYTES = 4 * 2**30
 """Of one decoded image or volume, whatever its header or compressed form claims."""
+MAX_INFLATED_BYTES = 512 * 2**20
+"""Of a deflated DICOM file, which is inflated in memory."""
 MAX_SLICE_PIXELS = 2**26
+MAX_FRAMES = 2**15
 MAX_SEQUENCE_DEPTH = 32
 MAX_ELEMENTS = 200_000
 MAX_ZIP_FILES = 500_000
