@@ -24,6 +24,13 @@ class TaskName(StrEnum):
     BRATS = "brats"
 
 
+class OutputFormat(StrEnum):
+    """What the dataset is made of."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
+
+
 def ingest(
     source: Annotated[Path, typer.Argument(help="A DICOM file, folder, DICOMDIR or zip; NIfTI folders; image slices.")],
     out: Annotated[Path, typer.Option("--out", help="The dataset folder to make.")],
@@ -37,11 +44,15 @@ def ingest(
         str | None,
         typer.Option("--label-scheme", help="What mask values mean: brats, brats2013, binary or a TOML file."),
     ] = None,
-    output_format: Annotated[str, typer.Option("--format", help="nifti.")] = "nifti",
+    output_format: Annotated[
+        OutputFormat, typer.Option("--format", help="nifti, to train on; dicom, to hand on.")
+    ] = OutputFormat.NIFTI,
     key: Annotated[
         Path | None, typer.Option("--key", help="Key of the pseudonyms; made on first use. Default: beside --out.")
     ] = None,
-    profile: Annotated[str, typer.Option("--profile", help="Scrubbing profile: training.")] = "training",
+    profile: Annotated[
+        str, typer.Option("--profile", help="basic, training, research-longitudinal or a TOML file.")
+    ] = "training",
     verify: Annotated[bool, typer.Option("--verify", help="Search all output for every original identifier.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
     workers: Annotated[
@@ -61,7 +72,6 @@ def ingest(
 ) -> None:
     """Turn scans into a scrubbed dataset: images, masks or labels, a manifest and a report of what was removed."""
     output = Output("ingest", json=json, quiet=quiet, verbose=verbose)
-    _require_offered(output_format, profile)
     _require_pair(lifetime_epsilon, lifetime_delta)
     from dpmed.core.labels import label_scheme as scheme_of
     from dpmed.ingest import IngestRequest
@@ -78,6 +88,8 @@ def ingest(
         resume=resume,
         verify=verify,
         seed=seed,
+        profile=profile,
+        format=output_format.value,
     )
     result = _run(request, output)
     if lifetime_epsilon is not None and lifetime_delta is not None and not dry_run:
@@ -85,13 +97,6 @@ def ingest(
     _render(result, output)
     if not result.is_complete:
         raise typer.Exit(int(ExitCode.PARTIAL))
-
-
-def _require_offered(output_format: str, profile: str) -> None:
-    if output_format != "nifti":
-        raise ConfigError(f"--format {output_format} is not available in this version", hint="use --format nifti")
-    if profile != "training":
-        raise ConfigError("this version has one profile", hint="use --profile training, or leave it out")
 
 
 def _require_pair(epsilon: float | None, delta: float | None) -> None:
@@ -137,9 +142,14 @@ def _render(result: "IngestResult", output: Output) -> None:
     status = "ok" if result.is_complete else "partial"
     if not result.is_complete:
         output.say("some input was not used: see scrub-report.html for each file and its reason")
+    output.finish(_payload(result), status=status, next_command=_next(result))
+
+
+def _next(result: "IngestResult") -> str:
+    if result.dry_run or result.task is None:
+        return ""
     recipe = "covid-ct" if result.task == "covid-ct" else "brats-unet"
-    command = f"dpmed train {recipe} --data {escape(str(result.out))} --run runs/first"
-    output.finish(_payload(result), status=status, next_command="" if result.dry_run else command)
+    return f"dpmed train {recipe} --data {escape(str(result.out))} --run runs/first"
 
 
 def _payload(result: "IngestResult") -> Mapping[str, Any]:
@@ -167,7 +177,7 @@ def _payload(result: "IngestResult") -> Mapping[str, Any]:
 def _table(result: "IngestResult") -> Table:
     table = Table.grid(padding=(0, 2))
     title = "would be made" if result.dry_run else "made"
-    table.add_row("[bold]dataset[/bold]", f"{escape(str(result.out))} ({title} from {result.kind}, for {result.task})")
+    table.add_row("[bold]dataset[/bold]", f"{escape(str(result.out))} ({title} from {result.kind}{_purpose(result)})")
     table.add_row("patients", f"{result.patients}  {_counts(result.splits)}")
     table.add_row("cases", f"{result.cases}  {_counts(result.modalities)}")
     duplicates = f", {result.duplicates} duplicates dropped" if result.duplicates else ""
@@ -184,6 +194,10 @@ def _table(result: "IngestResult") -> Table:
         table.add_row("verified", "no original identifier in any byte written")
     table.add_row("seconds", f"{result.seconds:.1f}")
     return table
+
+
+def _purpose(result: "IngestResult") -> str:
+    return f", for {result.task}" if result.task else ""
 
 
 def _counts(counts: Mapping[str, int]) -> str:

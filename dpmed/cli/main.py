@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpmed import __version__
+from dpmed.cli.bench import bench
 from dpmed.cli.demo import demo
 from dpmed.cli.doctor import doctor
 from dpmed.cli.epsilon import epsilon
@@ -22,7 +23,12 @@ from dpmed.cli.train import train
 from dpmed.core.errors import ExitCode, InterruptedRun
 
 WORK: dict[str, Callable[..., Any]] = {"ingest": ingest, "train": train, "epsilon": epsilon, "evaluate": evaluate}
-AROUND: dict[str, Callable[..., Any] | typer.Typer] = {"demo": demo, "recipes": recipes, "doctor": doctor}
+AROUND: dict[str, Callable[..., Any] | typer.Typer] = {
+    "demo": demo,
+    "recipes": recipes,
+    "doctor": doctor,
+    "bench": bench,
+}
 
 
 class InOrder(TyperGroup):

@@ -1,14 +1,12 @@
-"""Counts what identifies a person in a DICOM header, at every depth, by the classes of ps315.toml.
+"""Counts what identifies a person in a DICOM header, at every depth, by the classes of rules/ps315.toml.
 
 Works on undecoded elements: a value is looked at only as bytes, so a malformed or mislabelled one cannot hide.
 """
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
@@ -17,6 +15,7 @@ from pydicom.tag import BaseTag
 
 from dpmed.ingest import limits
 from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.rules import table as rules
 
 PRIVATE = "private tags"
 UNKNOWN = "unknown attributes"
@@ -41,14 +40,7 @@ class Findings:
 @cache
 def table() -> dict[int, str]:
     """The class of every attribute of E.1-1, by tag."""
-    content = tomllib.loads(resources.files("dpmed.ingest").joinpath("ps315.toml").read_text())
-    return {int(tag.replace(",", ""), 16): name for name, tags in content["classes"].items() for tag in tags}
-
-
-def edition() -> str:
-    """The edition of PS3.15 that the table follows."""
-    content = resources.files("dpmed.ingest").joinpath("ps315.toml").read_text()
-    return str(tomllib.loads(content)["edition"])
+    return {tag: rule.kind for tag, rule in rules.table().items()}
 
 
 def class_of(tag: int) -> str | None:

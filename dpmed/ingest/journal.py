@@ -1,30 +1,32 @@
 """What is already done, so that an interrupted ingest goes on: keyed digests and outcomes, no original name."""
 
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from dpmed.core.chain import Chain
 from dpmed.core.errors import ConfigError, MismatchError
-from dpmed.ingest.convert import Outcome
+from dpmed.core.record import Record
 
+Outcome = TypeVar("Outcome", bound=Record)
 NAME = ".ingest-journal"
 ASIDE = ".tmp-*"
 
 
-class Journal:
+class Journal(Generic[Outcome]):
     """The finished jobs of an ingest in progress, by fingerprint. Removed when the manifest is written."""
 
-    def __init__(self, out: Path, *, settings: str) -> None:
+    def __init__(self, out: Path, outcome: type[Outcome], *, settings: str) -> None:
         self._path = out / NAME
         self._chain = Chain(self._path)
         if not self._chain.records:
             self._chain.append({"settings": settings})
         elif self._chain.records[0].get("settings") != settings:
             raise MismatchError(
-                "the interrupted ingest had another key, task, label scheme or source",
+                "the interrupted ingest had another key, profile, format, task, label scheme or source",
                 hint="repeat its options with --resume, or choose a new --out folder",
             )
         self._done = {
-            record["job"]: Outcome.model_validate(record["outcome"])
+            record["job"]: outcome.model_validate(record["outcome"])
             for record in self._chain.records
             if "job" in record
         }
@@ -67,6 +69,5 @@ def is_interrupted(out: Path) -> bool:
 
 def clear_half_written(out: Path) -> None:
     """Remove what a killed run left half written."""
-    for folder in (out, out / "images", out / "labels"):
-        for leftover in folder.glob(ASIDE):
-            leftover.unlink()
+    for leftover in (*out.glob(ASIDE), *(out / "images").rglob(ASIDE), *(out / "labels").glob(ASIDE)):
+        leftover.unlink()

@@ -11,12 +11,19 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import Literal
 
 from dpmed.core.errors import ConfigError, MismatchError
 
 KEY_BYTES = 32
 NAME_DIGITS = 12
 MAX_SHIFT_DAYS = 3650
+MAX_SHIFT_SECONDS = 86_399
+PLACE_DIGITS = 16
+MOST_UIDS = 1_000_000
+"""Remembered per process; past that they are computed anew."""
+UUID_MARKS = 0xF << 76 | 0x3 << 62
+UUID_VERSION_8 = 0x8 << 76 | 0x2 << 62
 SEPARATOR = "\x1f"
 
 
@@ -53,6 +60,18 @@ class Pseudonyms:
         """How many days all dates of this patient move into the past: 1 to 3650, the same for all of them."""
         return 1 + int(self._digest("date", identity), 16) % MAX_SHIFT_DAYS
 
+    def shift_seconds(self, identity: str) -> int:
+        """How far all times of day of this patient move, around the clock: 1 to 86,399 seconds."""
+        return 1 + int(self._digest("time", identity), 16) % MAX_SHIFT_SECONDS
+
+    def place(self, purpose: Literal["study", "series", "instance"], uid: str) -> str:
+        """A short name for a study, a series or an instance, for folders and files."""
+        return f"{purpose[:2]}-{self._digest(purpose, uid)[:PLACE_DIGITS]}"
+
+    def uid_key(self) -> bytes:
+        """The subkey of UIDs alone, for worker processes: it opens nothing else."""
+        return self._subkey("uid")
+
     def shifted(self, day: datetime.date, identity: str) -> datetime.date:
         """A date moved by the patient's shift: intervals within a patient stay exact to the day."""
         return day - datetime.timedelta(days=self.shift_days(identity))
@@ -65,8 +84,29 @@ class Pseudonyms:
         return name
 
     def _digest(self, purpose: str, text: str) -> str:
-        subkey = hmac.digest(self._key, f"dpmed/1/{purpose}".encode(), hashlib.sha256)
-        return hmac.digest(subkey, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+        return hmac.digest(self._subkey(purpose), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+
+    def _subkey(self, purpose: str) -> bytes:
+        return hmac.digest(self._key, f"dpmed/1/{purpose}".encode(), hashlib.sha256)
+
+
+class Uids:
+    """New UIDs for old ones, under 2.25 (PS3.5 B.2): the same for the same in every file and every run with the key."""
+
+    def __init__(self, subkey: bytes) -> None:
+        self._subkey = subkey
+        self._known: dict[str, str] = {}
+
+    def __call__(self, uid: str) -> str:
+        """The new UID, 128 bits of a keyed digest in the form of a UUID (RFC 9562, version 8)."""
+        known = self._known.get(uid)
+        if known is None:
+            digest = hmac.digest(self._subkey, uid.encode("utf-8", "surrogatepass"), hashlib.sha256)
+            number = int.from_bytes(digest[:16], "big") & ~UUID_MARKS | UUID_VERSION_8
+            known = f"2.25.{number}"
+            if len(self._known) < MOST_UIDS:
+                self._known[uid] = known
+        return known
 
 
 def default_key_path(out: Path) -> Path:

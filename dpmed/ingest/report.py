@@ -10,8 +10,9 @@ from pydantic import Field
 from dpmed import __version__
 from dpmed.core.record import Record
 from dpmed.ingest.allowed import GROUPING, KEPT
-from dpmed.ingest.identifiers import edition, table
+from dpmed.ingest.identifiers import table
 from dpmed.ingest.reasons import Reason
+from dpmed.ingest.rules.table import edition
 
 LIMITS = (
     "Text burned into pixels is not looked for in this version: kinds of pictures that usually carry it (ultrasound,"

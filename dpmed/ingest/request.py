@@ -23,7 +23,10 @@ class SplitFractions:
 
 @dataclass(frozen=True)
 class IngestRequest:
-    """One ingest. `workers` None chooses by the size of the input; the result is the same for any number."""
+    """One ingest. `workers` None chooses by the size of the input; the result is the same for any number.
+
+    `profile` is a name or the path of a TOML file.
+    """
 
     source: Path
     out: Path
@@ -35,16 +38,20 @@ class IngestRequest:
     dry_run: bool = False
     resume: bool = False
     verify: bool = False
-    profile: Literal["training"] = "training"
+    profile: str = "training"
+    format: Literal["nifti", "dicom"] = "nifti"
     seed: int = 0
     fractions: SplitFractions = field(default_factory=SplitFractions)
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """Counts alone, and where the result lies. Every input image is in, held back, or a duplicate."""
+    """Counts alone, and where the result lies. Every input image is in, held back, or a duplicate.
 
-    task: Task
+    `task` is None for DICOM that stays DICOM, which is not for training.
+    """
+
+    task: Task | None
     kind: str
     patients: int
     cases: int

@@ -53,6 +53,9 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
     require_fresh(request.out, resume=request.resume)
     key = _key(request)
     with _scratch(request) as scratch, _room_on_disk():
+        if request.format == "dicom":
+            yield from _export(request, key, scratch, started)
+            return
         seen = yield from survey(request, scratch)
         planned = jobs(seen.layout.candidates, key.pseudonyms)
         if not planned:
@@ -65,12 +68,26 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
         yield from _write(request, seen, planned, key.pseudonyms, started)
 
 
+def _export(request: IngestRequest, key: Key, scratch: Path, started: float) -> Iterator[Progress | Note | IngestDone]:
+    """DICOM that stays DICOM."""
+    from dpmed.ingest.objects.export import export
+    from dpmed.ingest.objects.outcome import result_of as exported
+    from dpmed.ingest.objects.plan import plan
+
+    planned = yield from plan(request, key.pseudonyms, scratch)
+    if request.dry_run:
+        yield IngestDone(exported(planned, (), seconds=time.monotonic() - started))
+        return
+    key.save()
+    yield from export(planned, started=started)
+
+
 def _write(
     request: IngestRequest, seen: Survey, planned: Sequence[Job], pseudonyms: Pseudonyms, started: float
 ) -> Iterator[Progress | Note | IngestDone]:
     request.out.mkdir(parents=True, exist_ok=True)
     clear_half_written(request.out)
-    journal = Journal(request.out, settings=_settings(request, seen, pseudonyms))
+    journal = Journal(request.out, Outcome, settings=_settings(request, seen, pseudonyms))
     outcomes = yield from _convert(request, seen, planned, pseudonyms, journal)
     if all(outcome.reason for outcome in outcomes):
         _discard(request.out, outcomes, journal)
@@ -89,7 +106,7 @@ def _write(
 
 
 def _convert(
-    request: IngestRequest, seen: Survey, planned: Sequence[Job], pseudonyms: Pseudonyms, journal: Journal
+    request: IngestRequest, seen: Survey, planned: Sequence[Job], pseudonyms: Pseudonyms, journal: Journal[Outcome]
 ) -> Generator[Progress, None, tuple[Outcome, ...]]:
     """Yield progress; the value is the outcome of every job in order, those of an earlier run from the journal."""
     marks = {job.case: pseudonyms.fingerprint(fingerprint(job)) for job in planned}
@@ -125,7 +142,7 @@ def _splits(
     )
 
 
-def _verify(finished: Finished, journal: Journal) -> Iterator[Progress]:
+def _verify(finished: Finished, journal: Journal[Outcome]) -> Iterator[Progress]:
     """Search what was written and what is about to be; on a hit all of it is removed."""
     needles = Needles(finished.seen.tokens, known=own_words() + finished.declared_words())
     report = report_of(finished)
@@ -143,7 +160,7 @@ def _verify(finished: Finished, journal: Journal) -> Iterator[Progress]:
         )
 
 
-def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal) -> None:
+def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal[Outcome]) -> None:
     for outcome in outcomes:
         for name in outcome.sha256:
             (out / name).unlink(missing_ok=True)

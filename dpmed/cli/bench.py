@@ -1,0 +1,71 @@
+"""`dpmed bench`: how fast this machine does it, next to the alternatives."""
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from dpmed.cli.options import Json, Quiet, Verbose
+from dpmed.cli.output import Output
+from dpmed.core.errors import NoInputError
+
+if TYPE_CHECKING:
+    from dpmed.ingest.bench import Row
+
+bench = typer.Typer(help="Measure this machine, next to the alternatives that are installed.", no_args_is_help=True)
+
+
+@bench.callback()
+def _group() -> None:
+    """Measure this machine, next to the alternatives that are installed."""
+
+
+@bench.command("ingest")
+def bench_ingest(
+    source: Annotated[
+        Path | None, typer.Argument(help="DICOM to measure with. Default: a generated CT series.")
+    ] = None,
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Of the generated series, 512 by 512.")] = 300,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each tool; medians are shown.")] = 3,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Also measure with this many processes.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """De-identify DICOM to DICOM: files per second, dpmed and every other tool that is installed, turn by turn."""
+    output = Output("bench", json=json, quiet=quiet, verbose=verbose)
+    if source is not None and not source.exists():
+        raise NoInputError("the source does not exist", hint="leave it out to measure with a generated series")
+    with tempfile.TemporaryDirectory(prefix="dpmed-bench-") as scratch:
+        rows = _measured(source or _series(Path(scratch), slices), output, rounds=rounds, workers=workers)
+    table = Table("tool", "files", "files/s", "dpmed is faster by")
+    for row in rows:
+        table.add_row(row.tool, str(row.files), f"{row.files_per_second:.0f}", f"{row.dpmed_is_faster_by:.2f} x")
+    output.show(table)
+    output.finish({"bench": "ingest", "rounds": rounds, "rows": [asdict(row) for row in rows]})
+
+
+def _series(folder: Path, slices: int) -> Path:
+    from dpmed.samples import write_ct_series
+
+    write_ct_series(folder / "series", slices=slices)
+    return folder / "series"
+
+
+def _measured(source: Path, output: Output, *, rounds: int, workers: int | None) -> "list[Row]":
+    from dpmed.core.events import Progress
+    from dpmed.ingest.bench import bench_ingest
+
+    rows = []
+    with output.progress() as meter:
+        for event in bench_ingest(source, rounds=rounds, workers=workers):
+            if isinstance(event, Progress):
+                meter.update(event)
+            else:
+                rows.append(event)
+    return rows

@@ -1,0 +1,98 @@
+"""How fast files go through de-identification, here and with whatever else is installed: turn by turn, one process."""
+
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from dpmed.core.events import Progress
+from dpmed.ingest.quiet import silence
+from dpmed.ingest.request import IngestRequest
+from dpmed.ingest.run import ingest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tool: files written per second (median of the rounds) and how many times faster dpmed is."""
+
+    tool: str
+    files: int
+    seconds_median: float
+    files_per_second: float
+    dpmed_is_faster_by: float
+
+
+def bench_ingest(source: Path, *, rounds: int, workers: int | None) -> Iterator[Progress | Row]:
+    """Measure DICOM to DICOM; the rows come last, dpmed first.
+
+    Every tool takes its turn in every round, so that a slow minute of the machine is shared. A first, unmeasured
+    round loads libraries and the page cache. Peers run as their own documentation calls them, with their defaults.
+    """
+    tools = {"dpmed": lambda out: _dpmed(source, out, workers=1)}
+    if workers is not None and workers > 1:
+        tools[f"dpmed, {workers} workers"] = lambda out: _dpmed(source, out, workers=workers)
+    tools |= {name: lambda out, run=run: run(source, out) for name, run in PEERS.items() if _is_installed(name)}
+    seconds: Mapping[str, list[float]] = defaultdict(list)
+    written: dict[str, int] = {}
+    for turn in range(rounds + 1):
+        for number, (name, tool) in enumerate(tools.items()):
+            spent, written[name] = _timed(tool)
+            if turn:
+                seconds[name].append(spent)
+            yield Progress("measuring", turn * len(tools) + number + 1, (rounds + 1) * len(tools))
+    own = statistics.median(seconds["dpmed"]) / max(written["dpmed"], 1)
+    for name in tools:
+        median = statistics.median(seconds[name])
+        each = median / max(written[name], 1)
+        yield Row(name, written[name], round(median, 3), round(1 / each, 1), round(each / own, 2))
+
+
+def _timed(tool: Callable[[Path], None]) -> tuple[float, int]:
+    with tempfile.TemporaryDirectory(prefix="dpmed-bench-") as folder:
+        out = Path(folder) / "out"
+        with silence(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            started = time.perf_counter()
+            tool(out)
+            spent = time.perf_counter() - started
+        return spent, sum(1 for path in out.rglob("*") if path.is_file() and path.suffix not in {".json", ".html"})
+
+
+def _dpmed(source: Path, out: Path, *, workers: int) -> None:
+    for _ in ingest(IngestRequest(source=source, out=out, format="dicom", workers=workers)):
+        pass
+
+
+def _dicom_anonymizer(source: Path, out: Path) -> None:
+    from dicomanonymizer import anonymize
+
+    out.mkdir()
+    anonymize(str(source), str(out), {}, True)
+
+
+def _dicognito(source: Path, out: Path) -> None:
+    import pydicom
+    from dicognito.anonymizer import Anonymizer
+
+    out.mkdir()
+    anonymizer = Anonymizer()
+    for number, path in enumerate(sorted(source.rglob("*.dcm"))):
+        with pydicom.dcmread(path) as data:
+            anonymizer.anonymize(data)
+            data.save_as(out / f"{number}.dcm")
+
+
+PEERS: Mapping[str, Callable[[Path, Path], None]] = {
+    "dicom-anonymizer": _dicom_anonymizer,
+    "dicognito": _dicognito,
+}
+MODULES = {"dicom-anonymizer": "dicomanonymizer", "dicognito": "dicognito"}
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(MODULES[name]) is not None

@@ -1,0 +1,1 @@
+"""DICOM in, DICOM out: every element is looked at as it lies in the file, and kept only if a rule says so."""

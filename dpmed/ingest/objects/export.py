@@ -1,0 +1,116 @@
+"""DICOM in, DICOM out: the plan, then batch after batch, then the search, the report and the manifest."""
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+from dpmed.core.errors import IdentifierError, NoInputError
+from dpmed.core.events import Note, Progress
+from dpmed.core.files import write_atomic
+from dpmed.core.folders import DatasetFolder
+from dpmed.ingest.journal import Journal, clear_half_written
+from dpmed.ingest.objects.batches import Batch
+from dpmed.ingest.objects.exporter import Exporter, Written
+from dpmed.ingest.objects.outcome import manifest_of, report_of, result_of
+from dpmed.ingest.objects.plan import Plan
+from dpmed.ingest.pool import ordered_map, workers_for
+from dpmed.ingest.pseudonyms import SEPARATOR
+from dpmed.ingest.report import as_html, own_words
+from dpmed.ingest.request import IngestDone
+from dpmed.ingest.verify import Needles, search_outputs
+
+
+def export(plan: Plan, *, started: float) -> Iterator[Progress | Note | IngestDone]:
+    """Write a planned dataset; the last event is `IngestDone`.
+
+    Guarantees: an object is whole or absent, an interrupted export goes on where it stopped, and the manifest comes
+    last. Raises `NoInputError` where every object was refused, `IdentifierError` if `verify` finds a string.
+    """
+    request = plan.request
+    request.out.mkdir(parents=True, exist_ok=True)
+    clear_half_written(request.out)
+    journal = Journal(request.out, Written, settings=_settings(plan))
+    outcomes = yield from _batches(plan, journal)
+    if not any(outcome.sha256 for outcome in outcomes):
+        _discard(plan, outcomes, journal)
+        reasons = ", ".join(result_of(plan, outcomes, seconds=0).quarantined_by_reason)
+        raise NoInputError(f"no object could be written: {reasons}", hint="see docs/cli.md for what is refused and why")
+    if request.verify:
+        yield from _verify(plan, outcomes, journal)
+    folder = DatasetFolder(request.out)
+    report = report_of(plan, outcomes)
+    write_atomic(folder.scrub_report, report.to_json())
+    write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
+    write_atomic(folder.manifest, manifest_of(plan, outcomes).to_json())
+    journal.remove()
+    yield IngestDone(result_of(plan, outcomes, seconds=time.monotonic() - started))
+
+
+def _batches(plan: Plan, journal: Journal[Written]) -> Generator[Progress, None, tuple[Written, ...]]:
+    """Yield progress by object; the value is the outcome of every batch, those of an earlier run from the journal."""
+    marks = {batch: plan.pseudonyms.fingerprint(_fingerprint(batch)) for batch in plan.batches}
+    done = {
+        batch: outcome
+        for batch in plan.batches
+        if (outcome := journal.outcome(marks[batch])) and _is_intact(plan.request.out, outcome)
+    }
+    left = [batch for batch in plan.batches if batch not in done]
+    total = sum(len(batch.objects) for batch in plan.batches)
+    written = sum(len(batch.objects) for batch in done)
+    exporter = Exporter(plan.request.out, plan.profile, plan.pseudonyms.uid_key())
+    workers = workers_for(total - written, plan.request.workers)
+    for batch, outcome in zip(left, ordered_map(exporter, left, workers=workers), strict=True):
+        journal.add(marks[batch], outcome)
+        done[batch] = outcome
+        written += len(batch.objects)
+        yield Progress("writing objects", written, total)
+    return tuple(done[batch] for batch in plan.batches)
+
+
+def _fingerprint(batch: Batch) -> str:
+    """Everything that the result of a batch depends on: its files by size and time, and their names."""
+    lines = [batch.folder]
+    for source, name in batch.objects:
+        status = source.path.stat()
+        lines.append(f"{source.name}:{name}:{status.st_size}:{status.st_mtime_ns}")
+    return SEPARATOR.join(lines)
+
+
+def _is_intact(out: Path, outcome: Written) -> bool:
+    return all((out / name).is_file() for name in outcome.sha256)
+
+
+def _settings(plan: Plan) -> str:
+    parts = ("dicom", str(plan.request.source.resolve()), plan.profile.to_json())
+    return plan.pseudonyms.fingerprint(SEPARATOR.join(parts))
+
+
+def _verify(plan: Plan, outcomes: Sequence[Written], journal: Journal[Written]) -> Iterator[Progress]:
+    """Search what was written and what is about to be; on a hit all of it is removed."""
+    needles = Needles(plan.tokens, known=own_words())
+    report = report_of(plan, outcomes)
+    hits = needles.in_text(report.to_json().encode()) + needles.in_text(as_html(report).encode())
+    hits += needles.in_text(manifest_of(plan, outcomes).to_json().encode())
+    names = [name for outcome in outcomes for name in outcome.sha256]
+    for position, found in enumerate(search_outputs(plan.request.out, names, needles), start=1):
+        hits += found
+        yield Progress("verifying", position, len(names))
+    if hits:
+        _discard(plan, outcomes, journal)
+        raise IdentifierError(
+            f"verification found original identifiers in {hits} places of the output; it was removed",
+            hint="report this with the kind of input, without the data; keep the originals",
+        )
+
+
+def _discard(plan: Plan, outcomes: Sequence[Written], journal: Journal[Written]) -> None:
+    out = plan.request.out
+    for outcome in outcomes:
+        for name in outcome.sha256:
+            (out / name).unlink(missing_ok=True)
+    journal.remove()
+    for folder in sorted((path for path in out.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if not any(out.iterdir()):
+        out.rmdir()

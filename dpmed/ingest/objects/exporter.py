@@ -1,0 +1,81 @@
+"""One batch, alone: each object through the rules and onto the disk, then one flush for all of them."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+
+from dpmed.core.record import Record
+from dpmed.ingest.objects.batches import Batch
+from dpmed.ingest.objects.instance import Scrubber
+from dpmed.ingest.objects.values import remapper
+from dpmed.ingest.pseudonyms import Uids
+from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.rules.compile import rules_for
+from dpmed.ingest.rules.profile import Profile
+from dpmed.ingest.rules.table import terms, vocabulary
+from dpmed.ingest.rules.text import Cleaner
+
+
+class Written(Record):
+    """What became of a batch: names and digests of its objects, or why one was held back. No original name."""
+
+    case: str
+    patient: str
+    folder: str
+    modality: str
+    sha256: dict[str, str] = Field(default_factory=dict)
+    held: dict[int, Reason] = Field(default_factory=dict)
+    removed: dict[str, int] = Field(default_factory=dict)
+    traits: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass
+class Exporter:
+    """Where to write and under which rules. A plain value, so that any process can do the work."""
+
+    out: Path
+    profile: Profile
+    uid_key: bytes
+
+    def __call__(self, batch: Batch) -> Written:
+        """Write the objects of `batch`; one that is refused leaves no file. On the disk when this returns."""
+        folder = self.out / batch.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        sha256: dict[str, str] = {}
+        held: dict[int, Reason] = {}
+        removed: Counter[str] = Counter()
+        traits: dict[str, str] = {}
+        for source, name in batch.objects:
+            try:
+                scrubbed = self._scrubber.scrub(source.path, folder / name, batch.person)
+            except Refused as refused:
+                held[source.ordinal] = refused.reason
+                continue
+            sha256[f"{batch.folder}/{name}"] = scrubbed.sha256
+            removed += scrubbed.removed
+            traits |= scrubbed.traits
+        os.sync()
+        return Written(
+            case=batch.case,
+            patient=batch.patient,
+            folder=batch.folder,
+            modality=batch.modality,
+            sha256=sha256,
+            held=held,
+            removed=dict(removed),
+            traits=traits,
+        )
+
+    @cached_property
+    def _scrubber(self) -> Scrubber:
+        return scrubber(self.profile, self.uid_key)
+
+
+def scrubber(profile: Profile, uid_key: bytes) -> Scrubber:
+    """The rules, words and UIDs of one profile and key."""
+    words = vocabulary() | set(profile.vocabulary)
+    return Scrubber(rules_for(profile), Cleaner(words, terms()), remapper(Uids(uid_key)))

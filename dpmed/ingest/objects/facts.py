@@ -1,0 +1,102 @@
+"""The first look at a DICOM file that is to stay DICOM: whose it is and where it belongs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.valuerep import PN_DELIMS
+
+from dpmed.ingest.detect import MEDIA_DIRECTORY
+from dpmed.ingest.objects.encoding import UNDEFINED, Malformed
+from dpmed.ingest.objects.opened import Opened, opened, rewritten
+from dpmed.ingest.objects.walk import Short, Walker
+from dpmed.ingest.pseudonyms import SEPARATOR
+from dpmed.ingest.quiet import reading
+from dpmed.ingest.reasons import Reason, Refused
+
+WANTED = {
+    0x00080005: "charset",
+    0x00080016: "sop_class",
+    0x00080018: "instance",
+    0x00080060: "modality",
+    0x00100020: "patient",
+    0x00100021: "issuer",
+    0x0020000D: "study",
+    0x0020000E: "series",
+}
+LAST = max(WANTED)
+DIRECTORY_GROUP = 0x0004
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Original identities and UIDs of one object; stays in memory."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    @property
+    def is_index(self) -> bool:
+        """A DICOMDIR: it lists other files and is none itself."""
+        return self["sop_class"] == MEDIA_DIRECTORY
+
+    @property
+    def identity(self) -> str:
+        """The original patient: PatientID with its issuer; without one, each study is a patient of its own."""
+        if self["patient"]:
+            issuer = self["issuer"]
+            return f"{issuer}{SEPARATOR}{self['patient']}" if issuer else self["patient"]
+        return SEPARATOR.join(("study", self["study"] or self["series"] or self["instance"]))
+
+
+def look(path: Path) -> Facts | Reason:
+    """What a file says it is. Never raises for what is in it."""
+    try:
+        with opened(path) as file:
+            try:
+                return _read(file)
+            except Malformed:
+                pass
+        return _read(rewritten(path))
+    except Refused as refused:
+        return refused.reason
+    except (Malformed, OSError):
+        return Reason.UNREADABLE
+
+
+def _read(file: Opened) -> Facts:
+    while True:
+        try:
+            return Facts(_decoded(_values(file)))
+        except Short:
+            file.grow()
+
+
+def _values(file: Opened) -> dict[str, bytes]:
+    walker, position = Walker(file.buffer, file.encoding), file.start
+    found: dict[str, bytes] = {}
+    while position < file.size:
+        element = walker.element(position)
+        if element.tag >> 16 == DIRECTORY_GROUP:
+            return {"sop_class": MEDIA_DIRECTORY.encode()}
+        if element.tag > LAST:
+            break
+        end = walker.end(element, 0)
+        if element.tag in WANTED and element.length != UNDEFINED:
+            found[WANTED[element.tag]] = walker.buffer[element.start : end]
+        position = end
+    return found
+
+
+def _decoded(found: Mapping[str, bytes]) -> dict[str, str]:
+    """The patient's number may be in any character set; UIDs are ASCII."""
+    charset = found.get("charset", b"").decode("latin-1").strip(" \0").split("\\")
+    with reading():
+        encodings = convert_encodings(charset)
+        return {
+            name: raw.decode("ascii") if raw.isascii() else decode_bytes(raw, encodings, PN_DELIMS)
+            for name, raw in ((name, raw.strip(b" \0")) for name, raw in found.items())
+        }

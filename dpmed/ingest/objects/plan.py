@@ -1,0 +1,117 @@
+"""What is to be written of an input that stays DICOM: every file looked at, sorted into batches. Writes nothing."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dpmed.core.errors import ConfigError, NoInputError
+from dpmed.core.events import Note, Progress
+from dpmed.ingest.detect import Detected, Kind, detect
+from dpmed.ingest.objects.batches import Batch, batches, without_copies
+from dpmed.ingest.objects.facts import Facts, look
+from dpmed.ingest.pool import ordered_map, workers_for
+from dpmed.ingest.pseudonyms import Pseudonyms
+from dpmed.ingest.reasons import Reason
+from dpmed.ingest.request import IngestRequest
+from dpmed.ingest.roster import Roster, read_roster
+from dpmed.ingest.rules.profile import Profile, load_profile
+from dpmed.ingest.scan import Scanner
+from dpmed.ingest.sources import Source, inventory
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one file turned out to be. `tokens` are original strings for --verify and stay in memory."""
+
+    found: Facts | Reason
+    tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
+
+
+@dataclass(frozen=True)
+class Looker:
+    """How to look; a plain value, so that any process can do it."""
+
+    harvest: bool
+
+    def __call__(self, source: Source) -> Looked:
+        """Look at one file. Never raises for what is in it."""
+        tokens = Scanner(Kind.DICOM, harvest=True)(source).tokens if self.harvest else frozenset()
+        return Looked(look(source.path), tokens)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that writing needs, and the counts of the input."""
+
+    request: IngestRequest
+    profile: Profile
+    pseudonyms: Pseudonyms = field(repr=False)
+    batches: tuple[Batch, ...]
+    held: Mapping[Source, Reason] = field(repr=False)
+    labels: Mapping[str, Literal[0, 1]]
+    files: int
+    ignored: int
+    missing: int
+    copies: int
+    labels_unmatched: int
+    tokens: frozenset[bytes] = field(repr=False)
+
+
+def plan(request: IngestRequest, pseudonyms: Pseudonyms, scratch: Path) -> Generator[Progress | Note, None, Plan]:
+    """Yield progress while looking at every file; the value of `yield from` is the `Plan`."""
+    profile = load_profile(request.profile)
+    listed = inventory(request.source, scratch=scratch)
+    detected = _dicom(detect(listed.files))
+    yield Note(f"{detected.kind}: {len(detected.files)} image files of {len(listed.files)}")
+    facts: dict[Source, Facts] = {}
+    held, indexes = dict(detected.refused), 0
+    tokens: set[bytes] = set()
+    # One look takes a fraction of a millisecond, less than a process is worth; the harvest for --verify takes longer.
+    workers = workers_for(len(detected.files), request.workers) if request.verify else 1
+    for number, (source, looked) in enumerate(
+        zip(detected.files, ordered_map(Looker(request.verify), detected.files, workers=workers), strict=True), start=1
+    ):
+        tokens |= looked.tokens
+        if isinstance(looked.found, Reason):
+            held[source] = looked.found
+        elif looked.found.is_index:
+            indexes += 1
+        else:
+            facts[source] = looked.found
+        yield Progress("reading headers", number, len(detected.files))
+    facts, copies = without_copies(facts)
+    planned = batches(facts, pseudonyms)
+    if not planned:
+        raise NoInputError("no usable DICOM object", hint="see docs/cli.md for what dpmed ingest accepts and refuses")
+    roster = read_roster(request.labels, with_labels=True) if request.labels else None
+    return Plan(
+        request=request,
+        profile=profile,
+        pseudonyms=pseudonyms,
+        batches=planned,
+        held=held,
+        labels=_labels(planned, facts, roster) if roster else {},
+        files=len(listed.files),
+        ignored=detected.ignored + indexes,
+        missing=listed.missing,
+        copies=copies,
+        labels_unmatched=roster.unmatched if roster else 0,
+        tokens=frozenset(tokens),
+    )
+
+
+def _dicom(detected: Detected) -> Detected:
+    if detected.kind is not Kind.DICOM:
+        raise ConfigError(f"--format dicom needs DICOM, and this is {detected.kind}", hint="use --format nifti")
+    return detected
+
+
+def _labels(planned: tuple[Batch, ...], facts: Mapping[Source, Facts], roster: Roster) -> dict[str, Literal[0, 1]]:
+    """The label of each series that the label file names by path or by PatientID, unless it names two."""
+    found: dict[str, set[Literal[0, 1]]] = {}
+    for batch in planned:
+        for source in batch.files:
+            rows = roster.of_path(source.name) or roster.of_patient(facts[source]["patient"])
+            found.setdefault(batch.case, set()).update(row.label for row in rows if row.label is not None)
+    return {case: next(iter(labels)) for case, labels in found.items() if len(labels) == 1}
