@@ -111,8 +111,9 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Patient:
-    """One invented person."""
+    """One invented person; under the label stands in the book what all their files say."""
 
+    label: str
     name: str
     number: str
     birth: str
@@ -137,14 +138,20 @@ class Study:
         return {}
 
 
-def patient(planter: Planter, name: str, charset: str | list[str], *, sex: str, age: str, born: int) -> Patient:
-    """A new person; `name` is what stands in PatientName."""
+def patient(
+    planter: Planter, label: str, charset: str | list[str], scripts: tuple[str, ...], *, sex: str, age: str, born: int
+) -> Patient:
+    """A new person, with a name in Latin letters and one in each of these scripts."""
+    planter.file = label
+    foreign = ["^".join(planter.script("PatientName", script) for _ in range(2)) for script in scripts]
+    name = "=".join([planter.name("PatientName"), *foreign])
     number, birth = planter.word("PatientID"), planter.day("PatientBirthDate", born, born)
-    return Patient(name, number, birth, sex, age, charset, planter.uid("FrameOfReferenceUID"))
+    return Patient(label, name, number, birth, sex, age, charset, planter.uid("FrameOfReferenceUID"))
 
 
 def study(planter: Planter, who: Patient, description: str) -> Study:
     """A new visit; the description carries a name among words of the vocabulary."""
+    planter.file = who.label
     words = f"{description} {planter.word('StudyDescription')}"
     return Study(who, planter.uid("StudyInstanceUID"), planter.day("StudyDate"), words)
 

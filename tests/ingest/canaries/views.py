@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]{64,}={0,2}")
@@ -79,21 +80,21 @@ def _png_chunks(content: bytes) -> Iterator[bytes]:
 def _inside_dicom(content: bytes) -> Iterator[bytes]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ds = dcmread(io.BytesIO(content), force=True)
-        if ds.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            length = int.from_bytes(content[140:144], "little")
-            stream = zlib.decompressobj(-zlib.MAX_WBITS)
-            yield stream.decompress(content[144 + length :])
-        if "PixelData" in ds:
-            yield from _pixels(ds)
+        try:
+            meta = read_partial(io.BytesIO(content), stop_when=lambda *_: True).file_meta
+            if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+                length = int.from_bytes(content[140:144], "little")
+                yield zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[144 + length :])
+            ds = dcmread(io.BytesIO(content))
+            if "PixelData" in ds:
+                yield from _pixels(ds)
+        except Exception:  # what cannot be decoded is searched as it is
+            return
 
 
 def _pixels(ds: Dataset) -> Iterator[bytes]:
     """Decoded pixels, and each bit that lies outside the bits stored, gathered to bytes in both orders."""
-    try:
-        pixels = ds.pixel_array
-    except Exception:  # whatever cannot be decoded is searched as it is
-        return
+    pixels = ds.pixel_array
     if ds.file_meta.TransferSyntaxUID.is_encapsulated:
         yield pixels.tobytes()
     whole = (
