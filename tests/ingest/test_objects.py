@@ -91,7 +91,11 @@ def test_what_identifies_goes_and_what_describes_stays(source, tmp_path):
     assert not got.PatientBirthDate
     assert (got.PatientSex, got.PatientAge) == ("F", "090Y")
     assert got.SeriesDescription.removesuffix(" for") == "Axial chest 5mm"
-    assert (got.SliceThickness, list(got.ImageType), got.BodyPartExamined) == (5, ["ORIGINAL", "PRIMARY", "AXIAL"], "CHEST")
+    assert (got.SliceThickness, list(got.ImageType), got.BodyPartExamined) == (
+        5,
+        ["ORIGINAL", "PRIMARY", "AXIAL"],
+        "CHEST",
+    )
     assert b"Brindlemoor" not in (tmp_path / "out.dcm").read_bytes()
 
 
@@ -212,9 +216,9 @@ def test_pixels_shorter_than_the_header_says_are_refused(source, tmp_path):
 def test_a_deflated_bomb_is_refused(source, tmp_path, monkeypatch):
     import zlib
 
-    from dpmed.ingest.objects import opened
+    from dpmed.ingest import limits
 
-    monkeypatch.setattr(opened, "MAX_HEADER_BYTES", 2**20)
+    monkeypatch.setattr(limits, "MAX_INFLATED_BYTES", 2**20)
     content = saved(ct(DeflatedExplicitVRLittleEndian), source)
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     start = content.index(b"\x02\x00\x10\x00") + 8 + len(DeflatedExplicitVRLittleEndian) + 1

@@ -1,7 +1,6 @@
 """A DICOM file, opened: where its data set begins and in which encoding. Deflated files are inflated within bounds."""
 
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from pydicom.uid import (
 from dpmed.ingest import limits
 from dpmed.ingest.objects.encoding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, Malformed
 from dpmed.ingest.objects.walk import Short, Walker
+from dpmed.ingest.opened import inflate
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
 
@@ -77,22 +77,21 @@ class Opened:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Open a file as it is, or, where it has no file meta or is deflated, as what it stands for."""
+    """Open a file as it is, or, where it is deflated, as what it inflates to. Raises `Refused`."""
     with path.open("rb") as stream:
         if path.stat().st_size > limits.MAX_FILE_BYTES:
             raise Refused(Reason.TOO_LARGE)
-        head = stream.read(FIRST_READ)
-        if head[PREAMBLE : PREAMBLE + 4] != MAGIC:
-            yield rewritten(path)
-            return
         try:
-            start, meta = _meta(head)
+            start, meta = _meta(stream.read(FIRST_READ))
         except (Short, Malformed):
             yield rewritten(path)
             return
         if meta.syntax == DeflatedExplicitVRLittleEndian:
             stream.seek(start)
-            yield Opened(_inflated(stream), 0, EXPLICIT_LITTLE, replace(meta, syntax=str(ExplicitVRLittleEndian)))
+            plain = io.BytesIO()
+            with reading():
+                inflate(stream, plain)
+            yield Opened(plain, 0, EXPLICIT_LITTLE, replace(meta, syntax=str(ExplicitVRLittleEndian)))
             return
         yield Opened(stream, start, ENCODINGS.get(meta.syntax, EXPLICIT_LITTLE), meta)
 
@@ -128,7 +127,12 @@ def _meta_of(header: pydicom.FileDataset) -> Meta:
 
 
 def _meta(head: bytes) -> tuple[int, Meta]:
-    """Step over the file meta, group 0002 in explicit little endian; the start of the data set, and what was read."""
+    """Step over the file meta, group 0002 in explicit little endian; the start of the data set, and what was read.
+
+    Raises `Malformed` where there is none: an object may come without, and then has to be rewritten.
+    """
+    if head[PREAMBLE : PREAMBLE + len(MAGIC)] != MAGIC:
+        raise Malformed
     walker, position = Walker(head, EXPLICIT_LITTLE), PREAMBLE + 4
     found: dict[int, str] = {}
     while head[position : position + 2] == b"\x02\x00":
@@ -142,21 +146,3 @@ def _meta(head: bytes) -> tuple[int, Meta]:
     return position, Meta(
         found[TRANSFER_SYNTAX], found.get(MEDIA_CLASS, ""), found.get(MEDIA_INSTANCE, ""), has_preamble
     )
-
-
-def _inflated(stream: BinaryIO) -> BinaryIO:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = bytearray()
-    while True:
-        piece = stream.read(2**20)
-        if not piece:
-            break
-        try:
-            content += inflater.decompress(piece, MAX_HEADER_BYTES - len(content) + 1)
-        except zlib.error:
-            raise Refused(Reason.UNREADABLE) from None
-        if len(content) > MAX_HEADER_BYTES:
-            raise Refused(Reason.TOO_LARGE)
-        if inflater.eof:
-            break
-    return io.BytesIO(bytes(content))

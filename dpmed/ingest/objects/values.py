@@ -189,8 +189,9 @@ def _moved(match: re.Match[str], days: int) -> str:
 
 def _is_binary_number(raw: bytes, vr: str) -> bool:
     """Whole numbers of this size, and not letters in disguise; four bytes of a float may look like text by chance."""
-    least = 8 if vr == "FL" else 4
-    return len(raw) % ITEM_BYTES[vr] == 0 and not (len(raw) >= least and raw.isascii() and raw.decode().isprintable())
+    text = raw.rstrip(b"\0")
+    is_text = len(text) >= (5 if vr == "FL" else 4) and text.isascii() and text.decode().isprintable()
+    return len(raw) % ITEM_BYTES[vr] == 0 and not is_text
 
 
 @lru_cache(maxsize=4096)
