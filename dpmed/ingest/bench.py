@@ -1,5 +1,6 @@
 """How fast files go through de-identification, here and with whatever else is installed: turn by turn, one process."""
 
+import importlib
 import importlib.util
 import statistics
 import tempfile
@@ -8,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from dpmed.core.events import Progress
 from dpmed.ingest.quiet import silence
 from dpmed.ingest.request import IngestRequest
 from dpmed.ingest.run import ingest
+
+
+Tool = Callable[[Path, Path], None]
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,15 @@ def bench_ingest(source: Path, *, rounds: int, workers: int | None) -> Iterator[
     Every tool takes its turn in every round, so that a slow minute of the machine is shared. A first, unmeasured
     round loads libraries and the page cache. Peers run as their own documentation calls them, with their defaults.
     """
-    tools = {"dpmed": lambda out: _dpmed(source, out, workers=1)}
+    tools: dict[str, Tool] = {"dpmed": partial(_dpmed, workers=1)}
     if workers is not None and workers > 1:
-        tools[f"dpmed, {workers} workers"] = lambda out: _dpmed(source, out, workers=workers)
-    tools |= {name: lambda out, run=run: run(source, out) for name, run in PEERS.items() if _is_installed(name)}
+        tools[f"dpmed, {workers} workers"] = partial(_dpmed, workers=workers)
+    tools |= {name: run for name, run in PEERS.items() if importlib.util.find_spec(MODULES[name])}
     seconds: Mapping[str, list[float]] = defaultdict(list)
     written: dict[str, int] = {}
     for turn in range(rounds + 1):
         for number, (name, tool) in enumerate(tools.items()):
-            spent, written[name] = _timed(tool)
+            spent, written[name] = _timed(tool, source)
             if turn:
                 seconds[name].append(spent)
             yield Progress("measuring", turn * len(tools) + number + 1, (rounds + 1) * len(tools))
@@ -53,12 +58,12 @@ def bench_ingest(source: Path, *, rounds: int, workers: int | None) -> Iterator[
         yield Row(name, written[name], round(median, 3), round(1 / each, 1), round(each / own, 2))
 
 
-def _timed(tool: Callable[[Path], None]) -> tuple[float, int]:
+def _timed(tool: Tool, source: Path) -> tuple[float, int]:
     with tempfile.TemporaryDirectory(prefix="dpmed-bench-") as folder:
         out = Path(folder) / "out"
         with silence(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             started = time.perf_counter()
-            tool(out)
+            tool(source, out)
             spent = time.perf_counter() - started
         return spent, sum(1 for path in out.rglob("*") if path.is_file() and path.suffix not in {".json", ".html"})
 
@@ -69,30 +74,23 @@ def _dpmed(source: Path, out: Path, *, workers: int) -> None:
 
 
 def _dicom_anonymizer(source: Path, out: Path) -> None:
-    from dicomanonymizer import anonymize
-
     out.mkdir()
-    anonymize(str(source), str(out), {}, True)
+    importlib.import_module("dicomanonymizer").anonymize(str(source), str(out), {}, True)
 
 
 def _dicognito(source: Path, out: Path) -> None:
     import pydicom
-    from dicognito.anonymizer import Anonymizer
 
     out.mkdir()
-    anonymizer = Anonymizer()
+    anonymizer = importlib.import_module("dicognito.anonymizer").Anonymizer()
     for number, path in enumerate(sorted(source.rglob("*.dcm"))):
         with pydicom.dcmread(path) as data:
             anonymizer.anonymize(data)
             data.save_as(out / f"{number}.dcm")
 
 
-PEERS: Mapping[str, Callable[[Path, Path], None]] = {
+PEERS: Mapping[str, Tool] = {
     "dicom-anonymizer": _dicom_anonymizer,
     "dicognito": _dicognito,
 }
 MODULES = {"dicom-anonymizer": "dicomanonymizer", "dicognito": "dicognito"}
-
-
-def _is_installed(name: str) -> bool:
-    return importlib.util.find_spec(MODULES[name]) is not None

@@ -12,6 +12,7 @@ from pydicom.charset import decode_bytes, encode_string
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from dpmed.ingest.objects.encoding import Encoding
+from dpmed.ingest.quiet import reading
 from dpmed.ingest.rules.compile import BULK, WHEN, Action, Entry, Rules
 from dpmed.ingest.rules.text import Cleaner
 
@@ -101,7 +102,8 @@ class Values:
         """Bytes of text as characters, in the character sets of the data set."""
         if raw.isascii():
             return raw.decode("ascii")
-        return decode_bytes(raw, self.charset, TEXT_VR_DELIMS)
+        with reading():
+            return decode_bytes(raw, self.charset, TEXT_VR_DELIMS)
 
     def _keep(self, raw: bytes, vr: str) -> bytes | None:
         if vr in ITEM_BYTES:
@@ -138,7 +140,10 @@ class Values:
         text = self.words(raw.rstrip(b" \0"))
         parts = text.split("\\") if vr in MULTI_VALUED else [text]
         cleaned = "\\".join(self.cleaner.text(part, self.banned) for part in parts)
-        return cleaned.encode("ascii") if cleaned.isascii() else encode_string(cleaned, self.charset)
+        if cleaned.isascii():
+            return cleaned.encode("ascii")
+        with reading():
+            return encode_string(cleaned, self.charset)
 
     def _remap(self, raw: bytes) -> bytes | None:
         parts = raw.rstrip(b" \0").split(b"\\")
