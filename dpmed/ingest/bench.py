@@ -18,7 +18,6 @@ from dpmed.ingest.quiet import silence
 from dpmed.ingest.request import IngestRequest
 from dpmed.ingest.run import ingest
 
-
 Tool = Callable[[Path, Path], None]
 
 

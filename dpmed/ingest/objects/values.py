@@ -139,7 +139,8 @@ class Values:
     def _clean(self, raw: bytes, vr: str) -> bytes:
         text = self.words(raw.rstrip(b" \0"))
         parts = text.split("\\") if vr in MULTI_VALUED else [text]
-        cleaned = "\\".join(self.cleaner.text(part, self.banned) for part in parts)
+        longest = LONGEST.get(vr, len(text))
+        cleaned = "\\".join(self.cleaner.text(part, self.banned)[:longest].rstrip() for part in parts)
         if cleaned.isascii():
             return cleaned.encode("ascii")
         with reading():

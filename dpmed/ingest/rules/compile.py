@@ -132,7 +132,8 @@ def _basic(action: str, vr: str) -> Action:
         return Action.DROP  # not in the installed dictionary: its representation is unknown, so is a fitting dummy
     if "D" in action:
         return Action.DESCEND if vr == "SQ" else Action.DROP if vr in BULK else Action.DUMMY
-    return Action.EMPTY if "Z" in action else Action.DROP
+    # Most object types forbid an empty sequence where they do not demand one.
+    return Action.EMPTY if "Z" in action and not (vr == "SQ" and "X" in action) else Action.DROP
 
 
 def _special(profile: Profile, entries: Mapping[int, Entry]) -> dict[int, Entry]:
