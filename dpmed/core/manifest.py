@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from dpmed.core.errors import MismatchError, NoInputError
+from dpmed.core.errors import ConfigError, MismatchError, NoInputError
 from dpmed.core.labels import LabelScheme
 from dpmed.core.record import Record
 
@@ -20,6 +20,7 @@ CaseId = Annotated[str, StringConstraints(pattern=r"^c-[0-9a-f]{12}$")]
 DatasetPath = Annotated[str, StringConstraints(pattern=r"^(images|labels)/[A-Za-z0-9_.-]+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MANIFEST_SCHEMA = "dpmed.manifest/1"
+DICOM_SCHEMA = "dpmed.dicom/1"
 DATALIST_KEYS: dict[str, Split] = {"training": "train", "validation": "val", "test": "test"}
 
 
@@ -117,6 +118,11 @@ class Manifest(Record):
             record = None
         if not isinstance(record, dict):
             raise MismatchError("manifest.json is not valid JSON", hint="run dpmed ingest again")
+        if record.get("schema") == DICOM_SCHEMA:
+            raise ConfigError(
+                "this dataset holds DICOM objects, to hand on and not to train on",
+                hint="make one for training: dpmed ingest SOURCE --format nifti --out DIR",
+            )
         own = {key: value for key, value in record.items() if key not in DATALIST_KEYS}
         return super().from_json(json.dumps(own))
 
