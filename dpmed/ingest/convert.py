@@ -10,11 +10,11 @@ from dpmed.core.files import sha256_of
 from dpmed.core.labels import LabelScheme
 from dpmed.core.manifest import Geometry, Intensity
 from dpmed.core.record import Record
+from dpmed.ingest.decode import read_slices
 from dpmed.ingest.detect import Kind
-from dpmed.ingest.dicom import read_slice
 from dpmed.ingest.geometry import geometry
 from dpmed.ingest.jobs import Job, Part
-from dpmed.ingest.nifti import Volume, compact, read_nifti, write_nifti
+from dpmed.ingest.nifti import Volume, read_nifti, write_nifti
 from dpmed.ingest.pictures import read_picture, write_picture
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
@@ -81,7 +81,6 @@ class Converter:
         if mask is not None:
             written.append(f"labels/{job.case}.nii.gz")
             write_nifti(self.out / written[-1], mask)
-        stack = job.candidate.parts[0].stack
         return Outcome(
             case=job.case,
             images=images,
@@ -89,7 +88,7 @@ class Converter:
             intensity=job.candidate.intensity or _intensity(volumes),
             geometry=geometry(first.voxels.shape, first.affine),
             sha256={name: sha256_of(self.out / name) for name in written},
-            duplicates=stack.duplicates if stack else 0,
+            duplicates=_duplicates(job.candidate.parts[0]),
         )
 
     def _mask(self, job: Job, image: Volume) -> Volume | None:
@@ -123,20 +122,45 @@ def _volume(part: Part) -> Volume:
 
 
 def _stacked(part: Part) -> Volume:
-    """A series as a volume; two slices at one place are fine if they are the same to the pixel."""
+    """A series as a volume; two slices at one place are fine if they are the same to the pixel.
+
+    Slice after slice goes into its place, so that no more than the volume and one slice are ever in memory.
+    """
     assert part.stack is not None
-    slices = []
-    for layer in part.stack.layers:
-        first, *others = [read_slice(part.files[index].path, part.headers[index]) for index in layer]
-        if not all(np.array_equal(first, other) for other in others):
-            raise Refused(Reason.OVERLAPPING)
-        slices.append(first)
+    place_of = {index: place for place, layer in enumerate(part.stack.layers) for index in layer}
     with reading(Reason.TOO_LARGE):
+        header = part.headers[0]
         # In the order NIfTI writes (first index fastest), so that each slice is one run of memory.
-        voxels = np.empty((*slices[0].shape, len(slices)), np.result_type(*slices), order="F")
-        for place, piece in enumerate(slices):
+        voxels = np.zeros((header.columns, header.rows, len(part.stack.layers)), np.int16, order="F")
+    filled: set[int] = set()
+    for path, indices in _by_file(part):
+        slices = read_slices(path, [part.headers[index] for index in indices])
+        for index, piece in zip(indices, slices, strict=True):
+            place = place_of[index]
+            if place in filled and not np.array_equal(voxels[..., place], piece):
+                raise Refused(Reason.OVERLAPPING)
+            if piece.dtype != voxels.dtype and voxels.dtype == np.int16:
+                with reading(Reason.TOO_LARGE):
+                    voxels = voxels.astype(np.float32, order="F")
             voxels[..., place] = piece
-    return Volume(compact(voxels), np.array(part.stack.affine))
+            filled.add(place)
+    return Volume(voxels, np.array(part.stack.affine))
+
+
+def _by_file(part: Part) -> list[tuple[Path, list[int]]]:
+    """The slices of a part file by file, each file's in the order of its frames."""
+    found: dict[Path, list[int]] = {}
+    for index in sorted(range(len(part.files)), key=lambda index: part.headers[index].frame or 0):
+        found.setdefault(part.files[index].path, []).append(index)
+    return list(found.items())
+
+
+def _duplicates(part: Part) -> int:
+    """Files that added nothing: all their slices were there before."""
+    if part.stack is None:
+        return 0
+    used = {part.files[layer[0]] for layer in part.stack.layers}
+    return len(set(part.files) - used)
 
 
 def _same_grid(one: Volume, other: Volume) -> bool:

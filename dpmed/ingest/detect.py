@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from dpmed.core.errors import ConfigError, NoInputError
+from dpmed.ingest.opened import HEAD, MAGIC, PREAMBLE, looks_like_dataset
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.sources import Source
 
@@ -19,6 +20,7 @@ BRATS_NAME = re.compile(
     r"^(?P<case>.+)[_-](?P<sequence>t1|t1n|t1ce|t1gd|t1c|t2|t2w|flair|t2f|seg)\.nii(\.gz)?$", re.IGNORECASE
 )
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+MARK = slice(PREAMBLE, PREAMBLE + len(MAGIC))
 
 
 class Kind(StrEnum):
@@ -77,10 +79,10 @@ def file_kind(source: Source) -> FileKind:
     """One file's kind from its first bytes; the name decides only for NIfTI, whose gzip form has no magic outside."""
     try:
         with source.path.open("rb") as file:
-            head = file.read(132)
+            head = file.read(HEAD)
     except OSError:
         return FileKind.CLOSED
-    if head[128:132] == b"DICM":
+    if head[MARK] == MAGIC:
         return FileKind.DICOM
     name = PurePosixPath(source.name).name
     if name.startswith("._"):  # what macOS leaves beside a file: its name, not its content
@@ -89,6 +91,8 @@ def file_kind(source: Source) -> FileKind:
         return FileKind.NIFTI
     if head.startswith(PICTURE_MAGIC):
         return FileKind.PICTURE
+    if looks_like_dataset(head):
+        return FileKind.DICOM
     return FileKind.FALSE_DICOM if DICOM_NAME.search(name) else FileKind.OTHER
 
 

@@ -1,19 +1,16 @@
-"""One DICOM file: its header as plain facts, and its pixels as physical values. Nothing else leaves this module."""
+"""One DICOM file: its header as plain facts about each of its slices. Nothing else leaves this module."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pydicom
-from jaxtyping import Float, Int16
-from pydicom.filereader import read_file_meta_info
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from dpmed.ingest import limits
-from dpmed.ingest.detect import MEDIA_DIRECTORY
+from dpmed.ingest.decode import can_decode
+from dpmed.ingest.frames import TRAITS, Frame, frames_of, numbers
 from dpmed.ingest.geometry import Plane
 from dpmed.ingest.identifiers import Findings, findings
+from dpmed.ingest.opened import OpenedDicom, open_dicom
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
 
@@ -21,8 +18,10 @@ MODALITIES = {"CT": "ct", "MR": "mr", "CR": "xray", "DX": "xray"}
 """DICOM modality to dpmed modality. Which MR sequence a series is, its header does not say reliably: `mr`."""
 PROJECTIONS = frozenset({"xray"})
 PICTURES_WITH_TEXT = frozenset({"US", "IVUS", "OT", "SC", "XC", "ES", "GM", "SM", "OP"})
+WITHOUT_PICTURE = frozenset({"SEG", "SR", "PR", "RTSTRUCT"})
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-PIXELS = 0x7FE00010
+GREY = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
+DEPTHS = frozenset({8, 16, 32})
 
 
 @dataclass(frozen=True)
@@ -40,73 +39,61 @@ class SliceHeader:
     is_hounsfield: bool = False
     brightest: int | None = None
     """The largest stored value, where an X-ray counts downwards (MONOCHROME1)."""
+    frame: int | None = None
+    """Its number in an object of several."""
+    traits: tuple[str, ...] = ("",) * len(TRAITS)
 
 
 def is_media_directory(path: Path) -> bool:
     """A DICOMDIR, under any name: an index, not a picture."""
-    with reading():
-        return str(read_file_meta_info(path).get("MediaStorageSOPClassUID", "")) == MEDIA_DIRECTORY
+    with open_dicom(path) as file:
+        return file.is_index
 
 
-def scan_dicom(path: Path, *, harvest: bool) -> tuple[SliceHeader | Reason, Findings]:
+def scan_dicom(path: Path, *, harvest: bool) -> tuple[tuple[SliceHeader, ...] | Reason, Findings]:
     """Read one header. A file that cannot be used still has its identifiers counted where they can be read."""
     found = Findings()
     try:
-        with reading():
-            _require_readable(path)
-            header = pydicom.dcmread(path, stop_before_pixels=True)
+        with open_dicom(path) as file, reading():
+            header = file.header()
+            remaining = file.remaining
             found = findings(header, harvest=harvest)
             meta = findings(header.file_meta, harvest=harvest)
             found.removed += meta.removed
             found.tokens |= meta.tokens
             if header.preamble and header.preamble.strip(b"\0"):
                 found.removed["embedded data"] += 1
-            return _header(path, header), found
+            return _slices(file, header, remaining), found
     except Refused as refused:
         return refused.reason, found
 
 
-def _require_readable(path: Path) -> None:
-    if path.stat().st_size > limits.MAX_FILE_BYTES:
-        raise Refused(Reason.TOO_LARGE)
-    syntax = UID(str(read_file_meta_info(path).get("TransferSyntaxUID", "")))
-    if syntax == DeflatedExplicitVRLittleEndian:
-        raise Refused(Reason.DEFLATED)
-    if syntax.is_transfer_syntax and syntax.is_compressed and not _can_decode(syntax):
-        raise Refused(Reason.COMPRESSED)
-
-
-def _can_decode(syntax: UID) -> bool:
-    try:
-        return get_decoder(syntax).is_available
-    except NotImplementedError:
-        return False
-
-
-def _header(path: Path, header: pydicom.Dataset) -> SliceHeader:
+def _slices(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> tuple[SliceHeader, ...]:
     _require_picture(header)
-    rows, columns = int(header.Rows), int(header.Columns)
-    if min(rows, columns) < 1 or rows * columns > limits.MAX_SLICE_PIXELS:
-        raise Refused(Reason.TOO_LARGE)
-    _require_whole_pixels(path, header, rows * columns)
-    modality = MODALITIES[str(header.Modality)]
+    modality = MODALITIES[_text(header, "Modality")]
     series = _text(header, "SeriesInstanceUID")
     if not series:
         raise Refused(Reason.NO_SERIES)
-    rescale = _rescale(header)
-    if modality == "ct" and rescale is None:
+    _require_pixels(file, header, remaining)
+    frames = (_projection(header),) if modality in PROJECTIONS else frames_of(header)
+    if modality == "ct" and any(frame.rescale is None for frame in frames):
         raise Refused(Reason.NO_RESCALE)
-    return SliceHeader(
-        patient=_text(header, "PatientID"),
-        issuer=_text(header, "IssuerOfPatientID"),
-        series=series,
-        modality=modality,
-        rows=rows,
-        columns=columns,
-        plane=_plane(header, modality),
-        rescale=rescale,
-        is_hounsfield=modality == "ct" and _text(header, "RescaleType") in {"", "HU"},
-        brightest=_brightest(header, modality),
+    return tuple(
+        SliceHeader(
+            patient=_text(header, "PatientID"),
+            issuer=_text(header, "IssuerOfPatientID"),
+            series=series,
+            modality=modality,
+            rows=int(header.Rows),
+            columns=int(header.Columns),
+            plane=frame.plane,
+            rescale=frame.rescale,
+            is_hounsfield=modality == "ct" and frame.unit in {"", "HU"},
+            brightest=_brightest(header, modality),
+            frame=frame.number,
+            traits=frame.traits,
+        )
+        for frame in frames
     )
 
 
@@ -119,19 +106,30 @@ def _require_picture(header: pydicom.Dataset) -> None:
     if burned_in or modality in PICTURES_WITH_TEXT or _text(header, "SOPClassUID").startswith(SECONDARY_CAPTURE):
         raise Refused(Reason.BURNED_IN)
     if modality not in MODALITIES:
-        raise Refused(Reason.NOT_AN_IMAGE if modality in {"SEG", "SR", "PR", "RTSTRUCT"} else Reason.MODALITY)
-    if int(header.get("SamplesPerPixel") or 1) != 1:
+        raise Refused(Reason.NOT_AN_IMAGE if modality in WITHOUT_PICTURE else Reason.MODALITY)
+    if int(header.get("SamplesPerPixel") or 1) != 1 or _text(header, "PhotometricInterpretation") not in GREY:
         raise Refused(Reason.COLOUR)
-    if int(header.get("NumberOfFrames") or 1) != 1:
-        raise Refused(Reason.MULTI_FRAME)
-    if "LOCALIZER" in _text(header, "ImageType").upper():
+    kinds = _text(header, "ImageType").upper()
+    if "LOCALIZER" in kinds:
         raise Refused(Reason.LOCALISER)
+    if "MOSAIC" in kinds:
+        raise Refused(Reason.MOSAIC)
 
 
-def _require_whole_pixels(path: Path, header: pydicom.Dataset, pixels: int) -> None:
-    syntax = header.file_meta.TransferSyntaxUID
-    wanted = pixels * int(header.BitsAllocated) // 8
-    if not syntax.is_compressed and path.stat().st_size < wanted:
+def _require_pixels(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> None:
+    """Sizes within the limits, a codec at hand, and as many bytes as the header promises."""
+    rows, columns, bits = int(header.Rows), int(header.Columns), int(header.BitsAllocated)
+    frames = int(header.get("NumberOfFrames") or 1)
+    if frames < 1 or bits not in DEPTHS:
+        raise Refused(Reason.DEPTH if frames >= 1 else Reason.UNREADABLE)
+    wanted = rows * columns * frames * bits // 8
+    if min(rows, columns) < 1 or rows * columns > limits.MAX_SLICE_PIXELS or wanted > limits.MAX_IMAGE_BYTES:
+        raise Refused(Reason.TOO_LARGE)
+    syntax = file.syntax
+    if syntax.is_transfer_syntax and syntax.is_compressed:
+        if not can_decode(syntax):
+            raise Refused(Reason.COMPRESSED)
+    elif remaining < wanted:
         raise Refused(Reason.TRUNCATED)
 
 
@@ -142,53 +140,16 @@ def _text(header: pydicom.Dataset, keyword: str) -> str:
     return str(value).strip(" \0")
 
 
-def _rescale(header: pydicom.Dataset) -> tuple[float, float] | None:
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    if slope is None or intercept is None:
-        return None
-    pair = float(slope), float(intercept)
-    if not np.isfinite(pair).all() or pair[0] == 0:
-        raise Refused(Reason.NO_RESCALE)
-    return pair
+def _projection(header: pydicom.Dataset) -> Frame:
+    """An X-ray: one picture of a plane that lies nowhere in particular."""
+    if int(header.get("NumberOfFrames") or 1) != 1:
+        raise Refused(Reason.MULTI_FRAME)
+    (frame,) = frames_of(header)
+    spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
+    plane = Plane((0, 0, 0), (1, 0, 0, 0, 1, 0), numbers(spacing, 2) if spacing else (1.0, 1.0), 1.0)
+    return Frame(None, plane, frame.rescale, frame.unit, frame.traits)
 
 
 def _brightest(header: pydicom.Dataset, modality: str) -> int | None:
     is_inverted = modality in PROJECTIONS and _text(header, "PhotometricInterpretation") == "MONOCHROME1"
     return 2 ** int(header.get("BitsStored") or header.BitsAllocated) - 1 if is_inverted else None
-
-
-def _plane(header: pydicom.Dataset, modality: str) -> Plane | None:
-    position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
-    spacing = header.get("PixelSpacing") or (header.get("ImagerPixelSpacing") if modality in PROJECTIONS else None)
-    if modality in PROJECTIONS:
-        return Plane((0, 0, 0), (1, 0, 0, 0, 1, 0), _numbers(spacing, 2) if spacing else (1.0, 1.0), 1.0)
-    if not position or not orientation or not spacing:
-        return None
-    thickness = abs(float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 0)) or 1.0
-    rows_and_columns = _numbers(spacing, 2)
-    if min(rows_and_columns) <= 0 or not np.isfinite(thickness):
-        raise Refused(Reason.NO_GEOMETRY)
-    return Plane(_numbers(position, 3), _numbers(orientation, 6), rows_and_columns, thickness)
-
-
-def _numbers(value: object, count: int) -> tuple[float, ...]:
-    numbers = tuple(float(number) for number in value)  # type: ignore[attr-defined]
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        raise Refused(Reason.NO_GEOMETRY)
-    return numbers
-
-
-def read_slice(path: Path, header: SliceHeader) -> Int16[np.ndarray, "column row"] | Float[np.ndarray, "column row"]:
-    """The pixels of one slice as physical values, indexed [column, row]: int16 where that is exact, else float32."""
-    with reading():
-        stored = pydicom.dcmread(path).pixel_array
-    if stored.shape != (header.rows, header.columns):
-        raise Refused(Reason.TRUNCATED)
-    if header.brightest is not None:
-        stored = header.brightest - stored.astype(np.int64)
-    slope, intercept = header.rescale or (1.0, 0.0)
-    values = stored.T.astype(np.float64) * slope + intercept
-    exact = values.astype(np.int16, copy=False) if np.abs(values).max(initial=0) <= np.iinfo(np.int16).max else None
-    if exact is not None and np.array_equal(exact, values):
-        return exact
-    return values.astype(np.float32)

@@ -16,6 +16,7 @@ from dpmed.ingest.reasons import Reason, Refused
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ANGLE_TOLERANCE = 1e-3
+SPACING_TOLERANCE = 1e-3
 SAME_PLACE_MM = 1e-2
 STEP_TOLERANCE = 0.05
 """Of the slice distance: rounding in headers stays far below, a lost slice far above."""
@@ -49,11 +50,10 @@ def stack(planes: Sequence[Plane]) -> Stack:
     first = planes[0]
     row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
     _require_axes(row, column)
-    for plane in planes:
-        if np.abs(np.subtract(plane.orientation, first.orientation)).max() > ANGLE_TOLERANCE:
-            raise Refused(Reason.MIXED_ORIENTATION)
-        if not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
-            raise Refused(Reason.MIXED_SIZE)
+    if not all(is_parallel(first, plane) for plane in planes):
+        raise Refused(Reason.MIXED_ORIENTATION)
+    if not all(is_spaced_alike(first, plane) for plane in planes):
+        raise Refused(Reason.MIXED_SIZE)
     normal = np.cross(row, column)
     positions = np.array([plane.position for plane in planes])
     layers = _layers(positions @ normal)
@@ -65,6 +65,16 @@ def stack(planes: Sequence[Plane]) -> Stack:
     affine[:3, 2] = _step(places, normal, thickness=first.thickness)
     affine[:3, 3] = places[0]
     return Stack(layers, tuple(tuple(float(x) for x in line) for line in LPS_TO_RAS @ affine))
+
+
+def is_parallel(one: Plane, other: Plane) -> bool:
+    """Whether two slices have the same orientation, but for rounding."""
+    return all(abs(a - b) <= ANGLE_TOLERANCE for a, b in zip(one.orientation, other.orientation, strict=True))
+
+
+def is_spaced_alike(one: Plane, other: Plane) -> bool:
+    """Whether two slices have pixels of the same size, but for rounding."""
+    return all(abs(a - b) <= SPACING_TOLERANCE * abs(a) for a, b in zip(one.spacing, other.spacing, strict=True))
 
 
 def _require_axes(row: Float[np.ndarray, "3"], column: Float[np.ndarray, "3"]) -> None:

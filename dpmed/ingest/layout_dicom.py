@@ -1,11 +1,11 @@
-"""DICOM: files → series → patients. One series is one case."""
+"""DICOM: files → series → volumes → patients. One volume is one case; most series are one volume."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from dpmed.ingest.dicom import SliceHeader
-from dpmed.ingest.geometry import Plane, stack
+from dpmed.ingest.division import Division, Subseries, divide
 from dpmed.ingest.jobs import Candidate, HeldBack, Layout, Part
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.reasons import Reason, Refused
@@ -13,34 +13,46 @@ from dpmed.ingest.roster import Roster, Row
 from dpmed.ingest.sources import Source
 
 
-def dicom_layout(headers: Mapping[Source, SliceHeader], roster: Roster | None) -> Layout:
-    """Group slices into series, each with its patient, label and place. Labels go by path, then by PatientID."""
-    by_series: dict[str, list[Source]] = defaultdict(list)
-    for source, header in headers.items():
-        by_series[header.series].append(source)
+def dicom_layout(headers: Mapping[Source, Sequence[SliceHeader]], roster: Roster | None) -> Layout:
+    """Group slices into volumes, each with its patient, label and place. Labels go by path, then by PatientID."""
+    by_series: dict[str, list[tuple[Source, SliceHeader]]] = defaultdict(list)
+    for source, slices in headers.items():
+        for header in slices:
+            by_series[header.series].append((source, header))
     candidates, held = [], []
-    for series, files in sorted(by_series.items()):
+    for series, members in sorted(by_series.items()):
+        files = [file for file, _ in members]
         try:
-            candidates.append(_candidate(series, files, [headers[file] for file in files], roster))
+            volumes, rests = _divided(members)
+            candidates += [_candidate(series, volume, members, roster) for volume in volumes]
+            held += [HeldBack("series", _files(members, rest.slices), rest.reason) for rest in rests]
         except Refused as refused:
-            held.append(HeldBack("series", tuple(files), refused.reason))
+            held.append(HeldBack("series", tuple(dict.fromkeys(files)), refused.reason))
     return Layout(tuple(candidates), tuple(held))
 
 
-def _candidate(
-    series: str, files: Sequence[Source], headers: Sequence[SliceHeader], roster: Roster | None
-) -> Candidate:
+def _divided(slices: Sequence[tuple[Source, SliceHeader]]) -> Division:
+    headers = [header for _, header in slices]
     if len({(header.patient, header.issuer) for header in headers}) > 1:
         raise Refused(Reason.TWO_PATIENTS)
+    return divide(headers)
+
+
+def _files(slices: Sequence[tuple[Source, SliceHeader]], wanted: Sequence[int]) -> tuple[Source, ...]:
+    return tuple(dict.fromkeys(slices[n][0] for n in wanted))
+
+
+def _candidate(
+    series: str, volume: Subseries, slices: Sequence[tuple[Source, SliceHeader]], roster: Roster | None
+) -> Candidate:
+    files, headers = zip(*(slices[n] for n in volume.slices), strict=True)
     rows = _rows(files, headers[0], roster)
-    if len({(header.rows, header.columns, header.modality) for header in headers}) > 1:
-        raise Refused(Reason.MIXED_SIZE)
-    placed = stack(_planes(headers))
-    modality = _modality(headers[0], rows)
-    part = Part(modality, tuple(files), headers=tuple(headers), stack=placed)
+    # What the label file declares of a series cannot be meant for each of its volumes.
+    modality = headers[0].modality if volume.mark else _modality(headers[0], rows)
+    part = Part(modality, files, headers=headers, stack=volume.stack)
     return Candidate(
         identity=_identity(headers[0], rows),
-        scan=series,
+        scan=f"{series}{volume.mark}",
         parts=(part,),
         label=_label(rows),
         split=next((row.split for row in rows if row.split), None),
@@ -78,10 +90,3 @@ def _modality(header: SliceHeader, rows: Sequence[Row]) -> str:
     """The sequence that the label file declares for an MR series, else the modality of the header."""
     declared = {row.modality for row in rows if row.modality}
     return declared.pop() if header.modality == "mr" and len(declared) == 1 else header.modality
-
-
-def _planes(headers: Sequence[SliceHeader]) -> list[Plane]:
-    planes = [header.plane for header in headers if header.plane is not None]
-    if len(planes) != len(headers):
-        raise Refused(Reason.NO_GEOMETRY)
-    return planes

@@ -21,7 +21,7 @@ class Scan:
 
     source: Source
     removed: Counter[str]
-    header: SliceHeader | None = None
+    slices: tuple[SliceHeader, ...] = ()
     reason: Reason | None = None
     is_index: bool = False
     tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
@@ -36,19 +36,20 @@ class Scanner:
 
     def __call__(self, source: Source) -> Scan:
         """Look at one file. Never raises for what is in it."""
-        header, reason = None, None
+        slices: tuple[SliceHeader, ...] = ()
+        reason = None
         if self.kind is Kind.DICOM:
             if _is_index(source):
                 return Scan(source, Counter(), is_index=True)
             outcome, found = scan_dicom(source.path, harvest=self.harvest)
-            header, reason = (None, outcome) if isinstance(outcome, Reason) else (outcome, None)
+            slices, reason = ((), outcome) if isinstance(outcome, Reason) else (outcome, None)
         elif self.kind is Kind.PICTURES:
             found = scan_picture(source.path, harvest=self.harvest)
         else:
             found = scan_nifti(source.path, harvest=self.harvest)
         tokens = found.tokens | (_name_tokens(source.name) if self.harvest else set())
         removed = found.removed + Counter({FILE_NAMES: 1})
-        return Scan(source, removed, header, reason, tokens=frozenset(tokens))
+        return Scan(source, removed, slices, reason, tokens=frozenset(tokens))
 
 
 def _is_index(source: Source) -> bool:

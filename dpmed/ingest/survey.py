@@ -110,7 +110,7 @@ def _task(request: IngestRequest, kind: Kind, roster: Roster | None) -> Task:
 
 def _layout(listed: Inventory, detected: Detected, scans: list[Scan], roster: Roster | None, task: Task) -> Layout:
     if detected.kind is Kind.DICOM:
-        layout = dicom_layout({scan.source: scan.header for scan in scans if scan.header}, roster)
+        layout = dicom_layout({scan.source: scan.slices for scan in scans if scan.slices}, roster)
     elif detected.kind is Kind.BRATS:
         layout = brats_layout(detected.files, roster)
     elif detected.kind is Kind.DECATHLON:

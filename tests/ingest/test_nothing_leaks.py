@@ -50,7 +50,7 @@ def test_damage_does_not_make_it_speak(planted, leaks, capfd, caplog):
     caplog.set_level(logging.DEBUG)
     files = sorted(path for path in (planted / "ct").rglob("*") if path.is_file() and path.suffix != ".csv")
     files[0].write_bytes(files[0].read_bytes()[:-2000])
-    files[1].write_bytes(b"\0" * 128 + b"DICM" + files[1].read_bytes()[400:])
+    files[1].write_bytes(b"\0" * 128 + b"DICM" + files[1].read_bytes()[401:])
     files[2].rename(files[2].with_suffix(".dcm"))
     files[2].with_suffix(".dcm").write_text(PLANTED[0])
     (planted / "labels.csv").write_text(f"patient,label\n{PLANTED[0]},1\n{PLANTED[1]},0\nNOBODY,1\n")

@@ -1,0 +1,139 @@
+"""Pixels of one DICOM file as physical values, frame by frame, so that a large object never lies in memory whole."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pydicom
+from jaxtyping import Float, Int16
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.utils import as_pixel_options
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dpmed.ingest.opened import OpenedDicom, open_dicom
+from dpmed.ingest.quiet import reading
+from dpmed.ingest.reasons import Reason, Refused
+
+if TYPE_CHECKING:
+    from dpmed.ingest.dicom import SliceHeader
+
+PIXELS = (0x7FE0, 0x0010)
+MOST_GROWTH = 4
+SMALL_CHANGE = 2**16
+"""A frame that compression made more than four times larger, and this much, is no picture of its size."""
+JPEG_START, J2K_START, JP2_START = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
+WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""JPEG markers that state rows and columns (ITU-T T.81 B.2.2), and that of JPEG-LS (T.87 C.2.2)."""
+
+Slice = Int16[np.ndarray, "column row"] | Float[np.ndarray, "column row"]
+
+
+def can_decode(syntax: UID) -> bool:
+    """Whether a codec for a compressed transfer syntax is installed."""
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+def read_slices(path: Path, headers: "Sequence[SliceHeader]") -> Iterator[Slice]:
+    """Physical values of the slices of one file, in the order of `headers`, which is that of their frames.
+
+    Indexed [column, row]; int16 where that is exact, else float32.
+    """
+    with open_dicom(path) as file:
+        with reading():
+            frames = _frames(file, file.header(), [header.frame or 0 for header in headers])
+        for header in headers:
+            with reading():
+                stored = next(frames, None)
+            if stored is None or stored.shape != (header.rows, header.columns):
+                raise Refused(Reason.TRUNCATED)
+            yield _physical(stored, header)
+
+
+def read_slice(path: Path, header: "SliceHeader") -> Slice:
+    """The same for one slice."""
+    return next(read_slices(path, [header]))
+
+
+def _physical(stored: np.ndarray, header: "SliceHeader") -> Slice:
+    if header.brightest is not None:
+        stored = header.brightest - stored.astype(np.int64)
+    slope, intercept = header.rescale or (1.0, 0.0)
+    values = stored.T.astype(np.float64) * slope + intercept
+    exact = values.astype(np.int16, copy=False) if np.abs(values).max(initial=0) <= np.iinfo(np.int16).max else None
+    if exact is not None and np.array_equal(exact, values):
+        return exact
+    return values.astype(np.float32)
+
+
+def _frames(file: OpenedDicom, header: pydicom.FileDataset, wanted: list[int]) -> Iterator[np.ndarray]:
+    """Stored values of some frames. The stream stands at the pixel element."""
+    syntax = file.syntax if file.syntax.is_transfer_syntax else ExplicitVRLittleEndian
+    options = as_pixel_options(header, transfer_syntax_uid=syntax) | _pixel_element(file)
+    decoder = get_decoder(syntax)
+    if not syntax.is_encapsulated:
+        return (frame for frame, _ in decoder.iter_array(file.stream, indices=wanted, raw=True, **options))
+    return _unpacked(file, decoder, options, wanted)
+
+
+def _pixel_element(file: OpenedDicom) -> dict[str, Any]:
+    endian = "<" if file.syntax.is_little_endian else ">"
+    tag = struct.unpack(f"{endian}HH", file.stream.read(4))
+    if tag != PIXELS:
+        raise Refused(Reason.NOT_AN_IMAGE)
+    rest = file.stream.read(4 if file.syntax.is_implicit_VR else 8)
+    vr = "OW" if file.syntax.is_implicit_VR else rest[:2].decode("ascii")
+    return {"pixel_keyword": "PixelData", "pixel_vr": vr}
+
+
+def _unpacked(file: OpenedDicom, decoder: Decoder, options: dict[str, Any], wanted: list[int]) -> Iterator[np.ndarray]:
+    """One compressed frame after the other; each is held against the header before a codec sees it."""
+    count, offsets = int(options["number_of_frames"]), options.pop("extended_offsets", None)
+    packed = generate_frames(file.stream, number_of_frames=count, extended_offsets=offsets)
+    alone = options | {"number_of_frames": 1}
+    place = 0
+    for number in wanted:
+        frame = next(islice(packed, number - place, None), None)
+        if frame is None:
+            raise Refused(Reason.TRUNCATED)
+        place = number + 1
+        _require_size(frame, int(options["rows"]), int(options["columns"]), int(options["bits_allocated"]))
+        yield decoder.as_array(encapsulate([frame], has_bot=False), raw=True, **alone)[0]
+
+
+def _require_size(frame: bytes, rows: int, columns: int, bits: int) -> None:
+    """A code stream that unpacks to another size than the header's could ask for any amount of memory."""
+    if len(frame) > MOST_GROWTH * rows * columns * bits // 8 + SMALL_CHANGE:
+        raise Refused(Reason.TOO_LARGE)
+    stated = _stated_size(frame)
+    if stated is not None and stated != (rows, columns):
+        raise Refused(Reason.UNREADABLE)
+
+
+def _stated_size(frame: bytes) -> tuple[int, int] | None:
+    """Rows and columns by the code stream itself: JPEG, JPEG-LS, JPEG 2000. None where it has none (run lengths)."""
+    if frame.startswith((J2K_START, JP2_START)):
+        right, lower, left, upper = struct.unpack_from(">4L", frame, frame.index(J2K_START) + 8)
+        return lower - upper, right - left
+    return _jpeg_size(frame) if frame.startswith(JPEG_START) else None
+
+
+def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
+    place = 2
+    while place + 9 <= len(frame):
+        if frame[place] != 0xFF or frame[place + 1] == 0xFF:
+            place += 1
+            continue
+        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
+        if marker in FRAME_MARKERS:
+            rows, columns = struct.unpack_from(">HH", frame, place + 5)
+            return rows, columns
+        place += 2 if marker in WITHOUT_LENGTH else 2 + length
+    return None
