@@ -1,4 +1,4 @@
-"""`dpmed ingest --format dicom`: the same objects for any number of workers, whole after any stop, findable by the key."""
+"""`dpmed ingest --format dicom`: the same objects for any number of workers, whole after any stop."""
 
 import json
 import shutil
