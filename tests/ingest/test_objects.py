@@ -301,3 +301,18 @@ def test_a_file_without_meta_is_read_for_what_it_is(source, tmp_path):
     got = scrubbed(source, tmp_path)
     assert got.PatientID == PERSON.pseudonym
     np.testing.assert_array_equal(got.pixel_array, np.arange(24).reshape(4, 6))
+
+
+def test_a_profile_of_ones_own_keeps_and_removes(source, tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'based_on = "training"\nname = "own"\nkeep = ["InstitutionName"]\nremove = ["PatientSex"]\n'
+        'accept_risk = true\nvocabulary = ["covidnet"]\n'
+    )
+    data = ct()
+    data.InstitutionName, data.SeriesDescription = "Larkmoor Infirmary", "covidnet larkmoor chest"
+    saved(data, source)
+    got = scrubbed(source, tmp_path, str(own))
+    assert got.InstitutionName == "Larkmoor Infirmary"
+    assert "PatientSex" not in got
+    assert got.SeriesDescription == "covidnet chest"

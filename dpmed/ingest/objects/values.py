@@ -68,6 +68,7 @@ class Values:
     def __post_init__(self) -> None:
         self._treatments: dict[Action, Callable[[bytes, str], bytes | None]] = {
             Action.KEEP: self._keep,
+            Action.AS_IS: lambda raw, _: raw,
             Action.CLEAN: self._clean,
             Action.SHIFT: self._shift,
             Action.REMAP: lambda raw, _: self._remap(raw),

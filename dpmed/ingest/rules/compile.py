@@ -29,6 +29,8 @@ class Action(Enum):
 
     KEEP = auto()
     """As it is, if it is a proper value of its representation: a number, a known code."""
+    AS_IS = auto()
+    """As it is, unchecked: the user's own profile asked for it and took the risk."""
     CLEAN = auto()
     """Words that the vocabulary knows stay, all others go."""
     SHIFT = auto()
@@ -149,9 +151,9 @@ def _special(profile: Profile, entries: Mapping[int, Entry]) -> dict[int, Entry]
     if profile.zip3:
         special[PATIENT_ADDRESS] = Entry(Action.ZIP3, "LO", kinds[PATIENT_ADDRESS])
     if profile.documents == "keep":
-        special[ENCAPSULATED_DOCUMENT] = Entry(Action.KEEP, "OB")
+        special[ENCAPSULATED_DOCUMENT] = Entry(Action.AS_IS, "OB")
     for tag in profile.kept_tags:
-        special[tag] = Entry(_kept(_vr(tag)), _vr(tag), entries[tag].kind if tag in entries else "")
+        special[tag] = Entry(Action.DESCEND if _vr(tag) == "SQ" else Action.AS_IS, _vr(tag))
     for tag in profile.removed_tags:
         special[tag] = Entry(Action.DROP, _vr(tag), entries[tag].kind if tag in entries else "free text")
     return special
