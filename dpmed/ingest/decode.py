@@ -25,6 +25,8 @@ PIXELS = (0x7FE0, 0x0010)
 MOST_GROWTH = 4
 SMALL_CHANGE = 2**16
 """A frame that compression made more than four times larger, and this much, is no picture of its size."""
+MOST_WHOLE = 2**24
+"""Slope or intercept up to which 64-bit whole numbers hold any product with 32 bits."""
 JPEG_START, J2K_START, JP2_START = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
@@ -66,10 +68,14 @@ def _physical(stored: np.ndarray, header: "SliceHeader") -> Slice:
     if header.brightest is not None:
         stored = header.brightest - stored.astype(np.int64)
     slope, intercept = header.rescale or (1.0, 0.0)
-    values = stored.T.astype(np.float64) * slope + intercept
-    exact = values.astype(np.int16, copy=False) if np.abs(values).max(initial=0) <= np.iinfo(np.int16).max else None
-    if exact is not None and np.array_equal(exact, values):
-        return exact
+    is_whole = slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) <= MOST_WHOLE
+    kind = np.int64 if is_whole else np.float64
+    values = stored.T.astype(kind) * kind(slope) + kind(intercept)
+    limit = np.iinfo(np.int16).max
+    if values.size and -limit <= values.min() and values.max() <= limit:
+        exact = values.astype(np.int16)
+        if is_whole or np.array_equal(exact, values):
+            return exact
     return values.astype(np.float32)
 
 

@@ -5,6 +5,7 @@ import io
 import math
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,7 +14,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Num
 
-from dpmed.core.files import write_atomic
+from dpmed.core.files import written_aside
 from dpmed.ingest import limits
 from dpmed.ingest.geometry import require_grid
 from dpmed.ingest.identifiers import EMBEDDED, FILE_NAMES, FREE_TEXT, Findings
@@ -24,6 +25,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 HEADER_BYTES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 FREE_FIELDS = ("descrip", "aux_file", "db_name", "intent_name", "data_type")
 MAX_OFFSET = 2**24
+GZIP_MEMBER = 16
+"""Added to the window size, it makes zlib write a gzip member: no name, no comment, time zero."""
+PIECE = 2**20
 GZIP_LEVEL = 1
 """As nibabel has it: higher levels cost several times the time for a few per cent of a scan."""
 
@@ -137,7 +141,23 @@ def write_nifti(path: Path, volume: Volume) -> None:
     """Write a compressed NIfTI-1 file whose bytes depend on voxels and affine alone.
 
     The header is new: no description, auxiliary file, intent or extension; the gzip member has no name and no time.
+    Voxels are compressed in pieces, so that a large volume is never in memory twice.
     """
     image = nib.Nifti1Image(volume.voxels, volume.affine)
     image.header.set_xyzt_units("mm")
-    write_atomic(path, gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+    image.header["vox_offset"], image.header["magic"] = image.header.single_vox_offset, image.header.single_magic
+    # As nibabel writes it: not scaled, and four bytes that say no extension follows.
+    image.header["scl_slope"], image.header["scl_inter"] = 1, 0
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | GZIP_MEMBER)
+    with written_aside(path) as aside, aside.open("wb") as file:
+        file.write(packer.compress(image.header.binaryblock + bytes(4)))
+        for piece in _pieces(volume.voxels):
+            file.write(packer.compress(piece))
+        file.write(packer.flush())
+
+
+def _pieces(voxels: Num[np.ndarray, "..."]) -> Iterator[bytes]:
+    """The bytes of an array in NIfTI's order, first index fastest, without a copy of the whole where it has it."""
+    flat = voxels.reshape(-1, order="F")
+    for start in range(0, len(flat), PIECE):
+        yield flat[start : start + PIECE].tobytes()
