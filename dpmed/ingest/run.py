@@ -17,10 +17,14 @@ from dpmed.core.manifest import Split
 from dpmed.ingest.convert import Converter, Outcome
 from dpmed.ingest.jobs import Job, fingerprint, jobs
 from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
+from dpmed.ingest.objects.export import export
+from dpmed.ingest.objects.outcome import result_of as exported
+from dpmed.ingest.objects.plan import plan
 from dpmed.ingest.pool import ordered_map, workers_for
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
 from dpmed.ingest.report import as_html, own_words
 from dpmed.ingest.request import IngestDone, IngestRequest
+from dpmed.ingest.rules.profile import load_profile
 from dpmed.ingest.splits import assign_splits
 from dpmed.ingest.summary import Finished, manifest_of, report_of, result_of
 from dpmed.ingest.survey import Survey, survey
@@ -50,6 +54,7 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
     """
     started = time.monotonic()
     _require_places(request)
+    load_profile(request.profile)  # a wrong one is refused before anything is looked at
     require_fresh(request.out, resume=request.resume)
     key = _key(request)
     with _scratch(request) as scratch, _room_on_disk():
@@ -70,10 +75,6 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
 
 def _export(request: IngestRequest, key: Key, scratch: Path, started: float) -> Iterator[Progress | Note | IngestDone]:
     """DICOM that stays DICOM."""
-    from dpmed.ingest.objects.export import export
-    from dpmed.ingest.objects.outcome import result_of as exported
-    from dpmed.ingest.objects.plan import plan
-
     planned = yield from plan(request, key.pseudonyms, scratch)
     if request.dry_run:
         yield IngestDone(exported(planned, (), seconds=time.monotonic() - started))

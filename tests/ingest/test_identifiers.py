@@ -5,8 +5,8 @@ from pydicom.sequence import Sequence
 from dpmed.ingest import limits
 from dpmed.ingest.allowed import KEPT
 from dpmed.ingest.identifiers import class_of, findings, table
-from dpmed.ingest.rules.table import edition
 from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.rules.table import edition
 
 
 def test_the_whole_basic_profile_is_there():

@@ -44,8 +44,8 @@ def test_the_table_ends_with_the_next_command(make, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "code", "cause"),
     [
-        (["--format", "dicom"], 2, "not available in this version"),
-        (["--profile", "basic"], 2, "one profile"),
+        (["--format", "dicom"], 2, "--format dicom needs DICOM"),
+        (["--profile", "basics"], 2, "did you mean 'basic'"),
         (["--task", "chest"], 2, "chest"),
         (["--label-scheme", "nonsense"], 2, "neither a known name nor a file"),
         (["--workers", "0"], 2, "--workers"),
