@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import config
 from pydicom.dataset import Dataset
 
-from . import derived, encoding, graphics, hidden, neighbours, pictures, reports
+from . import among, derived, encoding, graphics, hidden, neighbours, pictures, reports
 from .header import Patient, Study, instance, patient, say_too_much, study
 from .planting import Canaries, Instance, Planter
 from .words import Inventor
@@ -16,7 +16,7 @@ from .words import Inventor
 Hide = Callable[[Planter, Dataset, int], None]
 Change = Callable[[Planter, bytes], bytes]
 STORAGE = "1.2.840.10008.5.1.4.1.1."
-CORE = 34
+CORE, EXTRA = 34, 8
 
 
 @dataclass
@@ -81,7 +81,7 @@ def write_canaries(root: Path, seed: int = 20) -> Canaries:
         for write in (_planned, _scanned, _filmed, _traced, _reported, _signed, _held_back):
             write(folder, people)
         neighbours.write_dicomdir(planter, root, folder.instances, list(folder.written.values()))
-    assert len(folder.instances) == CORE + 4
+    assert len(folder.instances) == CORE + EXTRA
     neighbours.write_texts(planter, root)
     return Canaries(root, tuple(folder.instances), tuple(planter.book), tuple(folder.references))
 
@@ -104,7 +104,7 @@ def _planned(folder: Folder, people: list[Patient]) -> None:
     ct = partial(folder.add, visit=visit, sop_class="2", modality="CT", build=pictures.ct)
     ct("A1 ct", hide=(hidden.private_blocks, graphics.overlays, graphics.provenance), change=encoding.trailing_block)
     ct("A1 ct implicit", syntax="implicit", hide=(hidden.deep, graphics.codes, encoding.after_the_pixels))
-    ct("A1 ct deflated", syntax="deflated", hide=(hidden.unknown, graphics.curves))
+    ct("A1 ct deflated", syntax="deflated", hide=(hidden.unknown, graphics.curves, among.already_scrubbed))
     ct("A1 ct rle", syntax="RLE", hide=(hidden.written_days, graphics.icon))
     slices = ("A1 ct", "A1 ct implicit", "A1 ct deflated", "A1 ct rle")
     add = partial(folder.add, visit=visit)
@@ -141,7 +141,7 @@ def _scanned(folder: Folder, people: list[Patient]) -> None:
     mr("B1 mr", hide=(hidden.private_blocks, hidden.deep), change=encoding.trailing_text)
     mr("B1 mr implicit", syntax="implicit", hide=(hidden.private_blocks, graphics.provenance))
     mr("B1 mr big", syntax="big endian", hide=(graphics.codes, graphics.overlays))
-    mr("B2 headless", syntax="headless", hide=(hidden.unknown, hidden.deep))
+    mr("B2 headless", syntax="headless", hide=(hidden.private_blocks, hidden.deep, among.in_descriptions))
     mr("B3 enhanced", sop_class="4.1", build=pictures.enhanced, hide=(graphics.codes,))
     mr("B4 raw", sop_class="66", build=derived.raw_data, names=("B1 mr",))
 
@@ -159,7 +159,14 @@ def _filmed(folder: Folder, people: list[Patient]) -> None:
 def _traced(folder: Folder, people: list[Patient]) -> None:
     visit = study(folder.planter, people[3], "PET WHOLE BODY")
     add = partial(folder.add, visit=visit, alphabet="hanzi")
-    add("D1 us", sop_class="3.1", modality="US", build=pictures.frames, syntax="JPEG", hide=(graphics.curves,))
+    add(
+        "D1 us",
+        sop_class="3.1",
+        modality="US",
+        build=pictures.frames,
+        syntax="JPEG",
+        hide=(graphics.curves, among.already_scrubbed),
+    )
     add("D2 nm", sop_class="20", modality="NM", build=pictures.frames, hide=(encoding.after_the_pixels, graphics.codes))
     add("D3 pet", sop_class="128", modality="PT", build=pictures.pet, hide=(hidden.deep,))
     add("D3 pet rle", sop_class="128", modality="PT", build=pictures.pet, syntax="RLE", hide=(hidden.wrong_vrs,))
@@ -197,9 +204,20 @@ def _signed(folder: Folder, people: list[Patient]) -> None:
 
 
 def _held_back(folder: Folder, people: list[Patient]) -> None:
-    """Beyond the 34: words in pixels, and documents, which are held back until somebody asks for them."""
+    """Beyond the 34: words in pixels, documents, and headers so odd that they may be refused; but never let through."""
     visit = study(folder.planter, people[3], "US ABDOMEN")
     folder.add("D8 us", visit, "3.1", "US", pictures.burned_in, burned_in=True)
     folder.add("D9 sc", visit, "7", "OT", pictures.burned_in, burned_in=True)
     folder.add("D9 cda", visit, "104.2", "DOC", derived.document, names=("D4 sc",), held_back=True)
     folder.add("D9 stl", visit, "104.3", "M3D", derived.document, names=("D4 sc",), held_back=True)
+    odd = partial(folder.add, visit=visit, held_back=True)
+    odd("G1 ct", sop_class="2", modality="CT", build=pictures.ct, hide=(among.behind_values, among.in_standard_codes))
+    odd("G2 mr", sop_class="4", modality="MR", build=pictures.mr, hide=(among.behind_values, among.in_safe_private))
+    odd("G3 pt", sop_class="128", modality="PT", build=pictures.pet, syntax="implicit", hide=(among.in_descriptions,))
+    odd(
+        "G4 mr",
+        sop_class="4",
+        modality="MR",
+        build=pictures.mr,
+        hide=(among.beyond_the_tables, among.below_the_root_of_dicom),
+    )

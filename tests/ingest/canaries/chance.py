@@ -55,7 +55,7 @@ def _syntax(draw: random.Random, ds: Dataset) -> str:
 def _add(planter: Planter, ds: Dataset, draw: random.Random, depth: int) -> None:
     """One element that is not there yet: a value, or a sequence of such."""
     tag = _tag(draw)
-    while tag in ds or not FIRST <= tag >> 16 < LAST or tag >> 16 == PIXELS or tag & 0xFFFF in (0, 5):
+    while tag in ds or not _may_hold(tag, depth):
         tag = _tag(draw)
     if depth:
         items = [Dataset() for _ in range(draw.randint(1, 2))]
@@ -65,9 +65,21 @@ def _add(planter: Planter, ds: Dataset, draw: random.Random, depth: int) -> None
         ds.add_new(tag, "SQ", items)
         ds[tag].is_undefined_length = draw.random() < 0.5
     else:
-        place = f"{tag >> 16:04X},{tag & 0xFFFF:04X}"
-        vr = draw.choice(VRS) if draw.random() < 0.5 or tag not in DicomDictionary else DicomDictionary[tag][0][:2]
-        raw(ds, tag, vr if vr in VRS else VR.OB, _padded(_value(planter, draw, place)))
+        known = _known(tag)
+        vr = known if known in VRS and draw.random() < 0.5 else draw.choice(VRS)
+        place = f"{tag >> 16:04X},{tag & 0xFFFF:04X} as {vr}, known as {known or 'nothing'}"
+        raw(ds, tag, vr, _padded(_value(planter, draw, place, days=not {vr, known} & {"DS", "IS"})))
+
+
+def _known(tag: int) -> str:
+    return DicomDictionary[tag][0][:2] if tag in DicomDictionary else ""
+
+
+def _may_hold(tag: int, depth: int) -> bool:
+    """A sequence where values are known, or the reverse, would be a damaged file where representations are implicit."""
+    group, element = tag >> 16, tag & 0xFFFF
+    fits = not _known(tag) or (_known(tag) == "SQ") == (depth > 0)
+    return FIRST <= group < LAST and group != PIXELS and element not in (0, 5) and fits
 
 
 def _tag(draw: random.Random) -> int:
@@ -81,14 +93,15 @@ def _tag(draw: random.Random) -> int:
     return (group << 16) + draw.randrange(0x10000)
 
 
-def _value(planter: Planter, draw: random.Random, place: str) -> bytes:
+def _value(planter: Planter, draw: random.Random, place: str, *, days: bool) -> bytes:
+    """Text of some sort; days only where they are not also plain numbers."""
     kind = draw.random()
     if kind < 0.1:
         return planter.uid(place).encode()
-    if kind < 0.2:
+    if kind < 0.2 and days:
         return planter.day(place, 1930, 2000).encode()
-    if kind < 0.25:
-        return planter.written_day(place, draw.randrange(14)).encode()
+    if 0.2 < kind < 0.25:
+        return planter.written_day(place, draw.randrange(8 if not days else 14)).encode()
     word = planter.word(place)
     around = ("{}", "CT {} CHEST", "{}\\AXIAL", "1.5\\{}", "20200101 {}", "{:>64}", "AXIAL\n{}", "{}=x=y", "\x1b$B{}")
     text = draw.choice(around).format(word)

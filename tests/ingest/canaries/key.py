@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
+from .kept import listed
 from .pairing import OWN, Pair
 from .planting import Canaries, Planted
 from .references import reference_places
-from .words import WORD
+from .words import UID_ROOTS, WORD
 
 
 class Action(StrEnum):
@@ -47,12 +47,6 @@ class Check:
         return f"file {self.instance}: {self.action} at {self.place} [{self.category}]"
 
 
-def _listed(what: str) -> frozenset[str]:
-    """Keywords from one paragraph of kept.txt."""
-    paragraphs = Path(__file__).with_name("kept.txt").read_text().split("\n\n")
-    return frozenset(next(rest for name, *rest in map(str.split, paragraphs) if name == f"{what}:"))
-
-
 NOT_NULL = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Modality")
 DAYS = ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate", "AcquisitionDateTime")
 TYPE_2 = ("PatientName", "PatientBirthDate", "PatientSex", "StudyTime", "StudyID", "AccessionNumber")
@@ -63,17 +57,15 @@ TYPE_2 += (
     "PatientOrientation",
     "PositionReferenceIndicator",
 )
-VALUES = _listed("values")
+VALUES = frozenset(listed("values"))
 """What a training set lives on: kept wherever it stands in a place that is kept, unless a name stands in it."""
 
-SEQUENCES = _listed("sequences")
+SEQUENCES = frozenset(listed("sequences"))
 """Sequences that are kept; what is in another may go."""
 
 DESCRIPTIONS = ("StudyDescription", "ROIName", "SegmentLabel", "Radiopharmaceutical", "ConvolutionKernel")
 STANDARD_SCHEMES = ("SCT", "DCM", "UCUM", "SCPECG")
-GONE = re.compile(
-    r"\((50[0-9A-F]{2}|0006|0016|0026|0056|1234|4320|7FD0|FFFC),|^(DataSetTrailing|DigitalSignatures|MAC)"
-)
+GONE = re.compile(r"\((50[0-9A-F]{2}|0006|0016|0026|0056|1234|4320|7FD0|FFFC),|^(DataSetTrailing|DigitalSignatures)")
 GONE_NAMES = ("EncryptedAttributesSequence", "IconImageSequence", "OriginalAttributesSequence", "CurveData")
 
 
@@ -126,9 +118,9 @@ def _retentions(pair: Pair) -> Iterator[Check]:
         *outer, last = re.sub(r"\[\d+\]", "", place).split(".")
         if any(step not in SEQUENCES for step in outer) or not value:
             continue
-        if last in VALUES and not WORD.search(value.lower()):
+        if last in VALUES and not WORD.search(value.lower()) and not value.startswith(UID_ROOTS):
             yield Check(number, Action.TEXT_RETAINED, "TCIA-P15", place, value=value)
-        elif last in DESCRIPTIONS:
+        elif last in DESCRIPTIONS and len(value.split()) <= 5:
             words = " ".join(word for word in value.split() if not WORD.search(word.lower()))
             yield Check(number, Action.TEXT_RETAINED, "TCIA-REV", place, value=words)
         elif last in SEQUENCES:

@@ -55,7 +55,14 @@ def _flat(ds: Dataset, prefix: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(stored.value, bytes):
             yield name, stored.value.decode("latin-1").strip("\0 ")
         else:
-            yield name, "\\".join(map(str, stored.value)) if stored.VM > 1 else str(stored.value or "")
+            yield (
+                name,
+                "\\".join(map(str, stored.value))
+                if stored.VM > 1
+                else ""
+                if stored.value is None
+                else str(stored.value),
+            )
 
 
 def _number(ds: Dataset, tag) -> str:

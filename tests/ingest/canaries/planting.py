@@ -88,6 +88,12 @@ class Planter:
     def number(self, place: str, digits: int = 9) -> str:
         return self._note("token", self.inventor.number(digits), place)
 
+    def grouped(self, place: str) -> str:
+        """A telephone number as it is written."""
+        groups = [self.inventor.number(3), self.inventor.number(4)]
+        self._note("token", "0" + "".join(groups), place, forms=(" ".join(groups),))
+        return f"030 {' '.join(groups)}"
+
     def name(self, place: str) -> str:
         """A person: family and given name."""
         return f"{self.word(place)}^{self.word(place)}"

@@ -51,7 +51,7 @@ class Search:
         self._uids = {one.value.encode(): one for one in canaries.planted if one.kind == "uid"}
         self._forms = {
             form.encode(encoding, "ignore").lower(): one
-            for one in self._dates.values()
+            for one in (*self._dates.values(), *self._words.values())
             for form in one.forms
             for encoding in (ENCODINGS if not form.isascii() else ("ascii",))
         }
