@@ -15,12 +15,21 @@ from dpmed.core.errors import NoInputError
 if TYPE_CHECKING:
     from dpmed.ingest.bench import Row
 
-bench = typer.Typer(help="Measure this machine, next to the alternatives that are installed.", no_args_is_help=True)
+BENCHES = {"ingest": "DICOM to DICOM, files per second"}
+
+bench = typer.Typer(help="Measure this machine, next to the alternatives that are installed.")
 
 
-@bench.callback()
-def _group() -> None:
+@bench.callback(invoke_without_command=True)
+def bare(context: typer.Context, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Measure this machine, next to the alternatives that are installed."""
+    if context.invoked_subcommand is None:
+        output = Output("bench", json=json, quiet=quiet, verbose=verbose)
+        table = Table("what", "measures")
+        for name, what in BENCHES.items():
+            table.add_row(name, what)
+        output.show(table)
+        output.finish({"benches": list(BENCHES)}, next_command="dpmed bench ingest")
 
 
 @bench.command("ingest")

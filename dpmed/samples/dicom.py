@@ -61,7 +61,7 @@ def uid(patient: Identity, series: int = 0, instance: int = 0) -> UID:
 
 def _identify(data: Dataset, image: Slice) -> None:
     patient, day = image.patient, dicom_date(image.studied)
-    time = f"{8 + patient.number % 9:02d}{(17 * patient.number) % 60:02d}{image.instance:02d}.250000"
+    time = f"{8 + patient.number % 9:02d}{(17 * patient.number) % 60:02d}{image.instance % 60:02d}.250000"
     data.SpecificCharacterSet = "ISO_IR 192"
     data.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     data.InstanceCreationDate = data.StudyDate = data.SeriesDate = data.AcquisitionDate = data.ContentDate = day
