@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from dpmed.core.errors import ConfigError
-from dpmed.ingest.pictures import read_picture
+from dpmed.ingest.pictures import read_picture, scan_picture
 from dpmed.ingest.reasons import Reason, Refused
 
 
@@ -80,11 +80,92 @@ def test_a_file_of_several_pages_is_refused(tmp_path):
     assert refusal.value.reason is Reason.MULTI_FRAME
 
 
-def test_exif_orientation_is_applied_before_it_is_dropped(tmp_path):
+@pytest.mark.parametrize("name", ["turned.jpg", "turned.png", "turned.tif"])
+def test_exif_orientation_is_applied_before_it_is_dropped(tmp_path, name):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned a quarter
-    Image.fromarray(np.zeros((3, 8), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_picture(tmp_path / "turned.jpg").shape == (8, 3)
+    exif[0x0112] = 6  # turned a quarter: the first row is the last column
+    Image.fromarray(np.array([[0, 0, 0], [200, 200, 200]], np.uint8)).save(tmp_path / name, exif=exif, quality=100)
+    assert read_picture(tmp_path / name).tolist() == [[200, 0]] * 3
+
+
+@pytest.mark.parametrize("name", ["turned.png", "turned.tif"])
+def test_sixteen_bits_are_turned_as_well(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.array([[1, 2, 3], [400, 500, 600]], np.uint16)).save(tmp_path / name, exif=exif)
+    assert read_picture(tmp_path / name).tolist() == [[400, 1], [500, 2], [600, 3]]
+
+
+def test_a_tiff_that_counts_downwards_is_turned_round(tmp_path):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0  # WhiteIsZero: Pillow writes the values of 16 bits as they are
+    Image.fromarray(np.array([[0, 65535, 1000]], np.uint16)).save(tmp_path / "deep.tif", tiffinfo=tags)
+    assert read_picture(tmp_path / "deep.tif").tolist() == [[65535, 0, 64535]]
+
+
+def test_the_first_of_the_pictures_in_a_jpeg_is_taken(tmp_path):
+    preview = Image.new("L", (2, 2), 9)
+    Image.new("L", (5, 3), 200).save(tmp_path / "x.jpg", format="MPO", save_all=True, append_images=[preview])
+    assert read_picture(tmp_path / "x.jpg").tolist() == [[200] * 5] * 3
+
+
+def planted_png(path, told):
+    exif, text = Image.Exif(), PngImagePlugin.PngInfo()
+    exif[0x010E] = told["description"]
+    exif.get_ifd(0x8769)[0x9286] = told["comment"]
+    exif.get_ifd(0x8825)[29] = told["place"]
+    text.add_text("Author", told["author"])
+    text.add_itxt("XML:com.adobe.xmp", told["xmp"])
+    text.add_text("Packed", told["packed"], zip=True)
+    picture = Image.fromarray(np.zeros((4, 4), np.uint8))
+    picture.save(path, exif=exif, pnginfo=text, icc_profile=told["profile"].encode())
+    path.write_bytes(path.read_bytes() + told["trailing"].encode())
+
+
+def planted_jpeg(path, told):
+    exif = Image.Exif()
+    exif[0x010E] = told["description"]
+    exif.get_ifd(0x8769)[0x9286] = told["comment"]
+    exif.get_ifd(0x8825)[29] = told["place"]
+    exif[0x013B] = told["author"]
+    picture = Image.fromarray(np.zeros((4, 4), np.uint8))
+    picture.save(path, exif=exif, comment=told["packed"].encode(), icc_profile=told["profile"].encode())
+    path.write_bytes(path.read_bytes() + told["trailing"].encode())
+
+
+def planted_tiff(path, told):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[270], tags[315], tags[65000], tags[700] = (
+        told["description"],
+        told["author"],
+        told["packed"],
+        told["xmp"].encode(),
+    )
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, tiffinfo=tags, icc_profile=told["profile"].encode())
+    path.write_bytes(path.read_bytes() + told["trailing"].encode())
+
+
+@pytest.mark.parametrize(("name", "plant"), [("x.png", planted_png), ("x.jpg", planted_jpeg), ("x.tif", planted_tiff)])
+def test_every_passenger_of_a_picture_stays_behind(make, tmp_path, name, plant):
+    words = ("description", "comment", "place", "author", "xmp", "packed", "profile", "trailing")
+    told = {word: f"Quillfeather {word}" for word in words}
+    (tmp_path / "in").mkdir()
+    plant(tmp_path / "in" / name, told)
+    (tmp_path / "l.csv").write_text(f"image,patient,label\n{name},A,1\n")
+    got = make.run(tmp_path / "in", tmp_path / "out", labels=tmp_path / "l.csv")
+    (image,) = make.snapshot(tmp_path / "out" / "images").values()
+    assert png_chunks(image) == {b"IHDR", b"IDAT", b"IEND"}
+    assert b"Quillfeather" not in b"".join(make.snapshot(tmp_path / "out").values())
+    counted = got.result.identifiers_removed
+    assert counted.get("embedded data", 0) + counted.get("free text", 0) >= 4
+
+
+def test_what_a_picture_says_is_harvested_at_every_level(tmp_path):
+    told = {word: f"Quillfeather {word}" for word in ("description", "comment", "place", "author", "packed", "profile",
+                                                      "trailing")}  # fmt: skip
+    planted_jpeg(tmp_path / "x.jpg", told)
+    tokens = scan_picture(tmp_path / "x.jpg", harvest=True).tokens
+    assert {told[word].encode() for word in ("description", "comment", "place", "author", "packed")} <= tokens
 
 
 def test_a_damaged_picture_is_held_back(make, tmp_path):
