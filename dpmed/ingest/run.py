@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, re
 from dpmed.ingest.objects.export import export
 from dpmed.ingest.objects.outcome import result_of as exported
 from dpmed.ingest.objects.plan import plan
-from dpmed.ingest.pool import ordered_map, workers_for
+from dpmed.ingest.pool import Crew, ordered_map, workers_for
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
 from dpmed.ingest.report import as_html, own_words
 from dpmed.ingest.request import IngestDone, IngestRequest
@@ -75,12 +75,13 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
 
 def _export(request: IngestRequest, key: Key, scratch: Path, started: float) -> Iterator[Progress | Note | IngestDone]:
     """DICOM that stays DICOM."""
-    planned = yield from plan(request, key.pseudonyms, scratch)
-    if request.dry_run:
-        yield IngestDone(exported(planned, (), seconds=time.monotonic() - started))
-        return
-    key.save()
-    yield from export(planned, started=started)
+    with closing(Crew(1)) as crew:
+        planned = yield from plan(request, key.pseudonyms, scratch, crew)
+        if request.dry_run:
+            yield IngestDone(exported(planned, (), seconds=time.monotonic() - started))
+            return
+        key.save()
+        yield from export(planned, crew, started=started)
 
 
 def _write(

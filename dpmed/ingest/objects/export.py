@@ -13,14 +13,14 @@ from dpmed.ingest.objects.batches import Batch
 from dpmed.ingest.objects.exporter import Exporter, Written
 from dpmed.ingest.objects.outcome import manifest_of, report_of, result_of
 from dpmed.ingest.objects.plan import Plan
-from dpmed.ingest.pool import ordered_map, workers_for
+from dpmed.ingest.pool import Crew
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.report import as_html, own_words
 from dpmed.ingest.request import IngestDone
 from dpmed.ingest.verify import Needles, search_outputs
 
 
-def export(plan: Plan, *, started: float) -> Iterator[Progress | Note | IngestDone]:
+def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Note | IngestDone]:
     """Write a planned dataset; the last event is `IngestDone`.
 
     Guarantees: an object is whole or absent, an interrupted export goes on where it stopped, and the manifest comes
@@ -30,7 +30,7 @@ def export(plan: Plan, *, started: float) -> Iterator[Progress | Note | IngestDo
     request.out.mkdir(parents=True, exist_ok=True)
     clear_half_written(request.out)
     journal = Journal(request.out, Written, settings=_settings(plan))
-    outcomes = yield from _batches(plan, journal)
+    outcomes = yield from _batches(plan, crew, journal)
     if not any(outcome.sha256 for outcome in outcomes):
         _discard(plan, outcomes, journal)
         reasons = ", ".join(result_of(plan, outcomes, seconds=0).quarantined_by_reason)
@@ -46,7 +46,7 @@ def export(plan: Plan, *, started: float) -> Iterator[Progress | Note | IngestDo
     yield IngestDone(result_of(plan, outcomes, seconds=time.monotonic() - started))
 
 
-def _batches(plan: Plan, journal: Journal[Written]) -> Generator[Progress, None, tuple[Written, ...]]:
+def _batches(plan: Plan, crew: Crew, journal: Journal[Written]) -> Generator[Progress, None, tuple[Written, ...]]:
     """Yield progress by object; the value is the outcome of every batch, those of an earlier run from the journal."""
     marks = {batch: plan.pseudonyms.fingerprint(_fingerprint(batch)) for batch in plan.batches}
     done = {
@@ -58,8 +58,7 @@ def _batches(plan: Plan, journal: Journal[Written]) -> Generator[Progress, None,
     total = sum(len(batch.objects) for batch in plan.batches)
     written = sum(len(batch.objects) for batch in done)
     exporter = Exporter(plan.request.out, plan.profile, plan.pseudonyms.uid_key())
-    workers = workers_for(total - written, plan.request.workers)
-    for batch, outcome in zip(left, ordered_map(exporter, left, workers=workers), strict=True):
+    for batch, outcome in zip(left, crew.map(exporter, left), strict=True):
         journal.add(marks[batch], outcome)
         done[batch] = outcome
         written += len(batch.objects)

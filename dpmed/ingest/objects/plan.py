@@ -1,7 +1,8 @@
 """What is to be written of an input that stays DICOM: every file looked at, sorted into batches. Writes nothing."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ from dpmed.core.events import Note, Progress
 from dpmed.ingest.detect import Detected, Kind, detect
 from dpmed.ingest.objects.batches import Batch, batches, without_copies
 from dpmed.ingest.objects.facts import Facts, look
-from dpmed.ingest.pool import ordered_map, workers_for
+from dpmed.ingest.pool import Crew, workers_for
 from dpmed.ingest.pseudonyms import Pseudonyms
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.request import IngestRequest
@@ -18,6 +19,9 @@ from dpmed.ingest.roster import Roster, read_roster
 from dpmed.ingest.rules.profile import Profile, load_profile
 from dpmed.ingest.scan import Scanner
 from dpmed.ingest.sources import Source, inventory
+
+
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,11 @@ class Looker:
 
     harvest: bool
 
-    def __call__(self, source: Source) -> Looked:
-        """Look at one file. Never raises for what is in it."""
+    def __call__(self, sources: Sequence[Source]) -> list[Looked]:
+        """Look at some files: one is too little to send to a process. Never raises for what is in them."""
+        return [self._look(source) for source in sources]
+
+    def _look(self, source: Source) -> Looked:
         tokens = Scanner(Kind.DICOM, harvest=True)(source).tokens if self.harvest else frozenset()
         return Looked(look(source.path), tokens)
 
@@ -58,7 +65,9 @@ class Plan:
     tokens: frozenset[bytes] = field(repr=False)
 
 
-def plan(request: IngestRequest, pseudonyms: Pseudonyms, scratch: Path) -> Generator[Progress | Note, None, Plan]:
+def plan(
+    request: IngestRequest, pseudonyms: Pseudonyms, scratch: Path, crew: Crew
+) -> Generator[Progress | Note, None, Plan]:
     """Yield progress while looking at every file; the value of `yield from` is the `Plan`."""
     profile = load_profile(request.profile)
     listed = inventory(request.source, scratch=scratch)
@@ -67,11 +76,9 @@ def plan(request: IngestRequest, pseudonyms: Pseudonyms, scratch: Path) -> Gener
     facts: dict[Source, Facts] = {}
     held, indexes = dict(detected.refused), 0
     tokens: set[bytes] = set()
-    # One look takes a fraction of a millisecond, less than a process is worth; the harvest for --verify takes longer.
-    workers = workers_for(len(detected.files), request.workers) if request.verify else 1
-    for number, (source, looked) in enumerate(
-        zip(detected.files, ordered_map(Looker(request.verify), detected.files, workers=workers), strict=True), start=1
-    ):
+    crew.workers = workers_for(len(detected.files), request.workers)
+    looks = chain.from_iterable(crew.map(Looker(request.verify), _some(detected.files)))
+    for number, (source, looked) in enumerate(zip(detected.files, looks, strict=True), start=1):
         tokens |= looked.tokens
         if isinstance(looked.found, Reason):
             held[source] = looked.found
@@ -99,6 +106,10 @@ def plan(request: IngestRequest, pseudonyms: Pseudonyms, scratch: Path) -> Gener
         labels_unmatched=roster.unmatched if roster else 0,
         tokens=frozenset(tokens),
     )
+
+
+def _some(files: Sequence[Source]) -> list[Sequence[Source]]:
+    return [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
 
 
 def _dicom(detected: Detected) -> Detected:
