@@ -1,5 +1,6 @@
 """DICOM in, DICOM out: the plan, then batch after batch, then the search, the report and the manifest."""
 
+import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ def _batches(plan: Plan, crew: Crew, journal: Journal[Written]) -> Generator[Pro
     written = sum(len(batch.objects) for batch in done)
     exporter = Exporter(plan.request.out, plan.profile, plan.pseudonyms.uid_key())
     for batch, outcome in zip(left, crew.map(exporter, left), strict=True):
+        os.sync()  # one flush for all objects of a batch, while workers go on; then they count as written
         journal.add(marks[batch], outcome)
         done[batch] = outcome
         written += len(batch.objects)

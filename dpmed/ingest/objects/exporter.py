@@ -1,6 +1,5 @@
-"""One batch, alone: each object through the rules and onto the disk, then one flush for all of them."""
+"""One batch, alone: each object through the rules and into the dataset under its new name."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,7 +41,7 @@ class Exporter:
     uid_key: bytes
 
     def __call__(self, batch: Batch) -> Written:
-        """Write the objects of `batch`; one that is refused leaves no file. On the disk when this returns."""
+        """Write the objects of `batch`; one that is refused leaves no file. Flushing is the caller's."""
         folder = self.out / batch.folder
         folder.mkdir(parents=True, exist_ok=True)
         sha256: dict[str, str] = {}
@@ -58,7 +57,6 @@ class Exporter:
             sha256[f"{batch.folder}/{name}"] = scrubbed.sha256
             removed += scrubbed.removed
             traits |= scrubbed.traits
-        os.sync()
         return Written(
             case=batch.case,
             patient=batch.patient,

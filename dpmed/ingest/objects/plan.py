@@ -20,7 +20,6 @@ from dpmed.ingest.rules.profile import Profile, load_profile
 from dpmed.ingest.scan import Scanner
 from dpmed.ingest.sources import Source, inventory
 
-
 AT_ONCE = 64
 
 
