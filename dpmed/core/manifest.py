@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from dpmed.core.errors import ConfigError, MismatchError, NoInputError
 from dpmed.core.labels import LabelScheme
@@ -32,6 +39,24 @@ class Geometry(Record):
     orientation: str
 
 
+class Attributes(Record):
+    """What a privacy officer may admit beside the image, for evaluation by subgroup. All optional; training ignores it.
+
+    `age_band` in years, with one band for all above 89; `scanner` the maker's word; `site` a keyed pseudonym;
+    `study_day` days since the patient's first study in the dataset, exact, without any date.
+    """
+
+    sex: Literal["F", "M", "O"] | None = None
+    age_band: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}(-[0-9]{1,2}|\+)$")] | None = None
+    scanner: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=24)] | None = None
+    site: Annotated[str, StringConstraints(pattern=r"^s-[0-9a-f]{12}$")] | None = None
+    study_day: Annotated[int, Field(ge=0)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_known(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+
 class Case(Record):
     """One scan of one patient, de-identified: images by modality, with a mask (segmentation) or a label."""
 
@@ -43,6 +68,7 @@ class Case(Record):
     split: Split
     intensity: Intensity
     geometry: Geometry
+    attributes: Attributes = Attributes()
     sha256: dict[DatasetPath, Sha256]
 
 

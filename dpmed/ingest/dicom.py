@@ -11,6 +11,7 @@ from dpmed.ingest.frames import TRAITS, Frame, frames_of, numbers
 from dpmed.ingest.geometry import Plane
 from dpmed.ingest.identifiers import Findings, findings
 from dpmed.ingest.opened import OpenedDicom, open_dicom
+from dpmed.ingest.origin import NOT_KNOWN, Origin, origin_of
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
 
@@ -42,6 +43,7 @@ class SliceHeader:
     frame: int | None = None
     """Its number in an object of several."""
     traits: tuple[str, ...] = ("",) * len(TRAITS)
+    origin: Origin = NOT_KNOWN
 
 
 def is_media_directory(path: Path) -> bool:
@@ -78,6 +80,7 @@ def _slices(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> tuple
     frames = (_projection(header),) if modality in PROJECTIONS else frames_of(header)
     if modality == "ct" and any(frame.rescale is None for frame in frames):
         raise Refused(Reason.NO_RESCALE)
+    origin = origin_of(header)
     return tuple(
         SliceHeader(
             patient=_text(header, "PatientID"),
@@ -92,6 +95,7 @@ def _slices(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> tuple
             brightest=_brightest(header, modality),
             frame=frame.number,
             traits=frame.traits,
+            origin=origin,
         )
         for frame in frames
     )

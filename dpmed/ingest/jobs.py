@@ -8,6 +8,7 @@ from typing import Literal
 from dpmed.core.manifest import Intensity, Split, Task
 from dpmed.ingest.dicom import SliceHeader
 from dpmed.ingest.geometry import Stack
+from dpmed.ingest.origin import NOT_KNOWN, Origin
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.sources import Source
@@ -35,6 +36,7 @@ class Candidate:
     label: Literal[0, 1] | None = None
     split: Split | None = None
     intensity: Intensity | None = None
+    origin: Origin = NOT_KNOWN
 
     @property
     def files(self) -> tuple[Source, ...]:

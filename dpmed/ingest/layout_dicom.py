@@ -9,7 +9,7 @@ from dpmed.ingest.division import Division, Subseries, divide
 from dpmed.ingest.jobs import Candidate, HeldBack, Layout, Part
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.reasons import Reason, Refused
-from dpmed.ingest.roster import Roster, Row
+from dpmed.ingest.roster import Roster, Row, of_rows
 from dpmed.ingest.sources import Source
 
 
@@ -57,6 +57,7 @@ def _candidate(
         label=_label(rows),
         split=next((row.split for row in rows if row.split), None),
         intensity="hounsfield" if all(header.is_hounsfield for header in headers) else "arbitrary",
+        origin=headers[0].origin.filled(**of_rows(rows)),
     )
 
 

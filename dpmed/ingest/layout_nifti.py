@@ -10,8 +10,9 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
 from dpmed.ingest.detect import BRATS_NAME, decathlon_root
 from dpmed.ingest.jobs import Candidate, HeldBack, Layout, Part
+from dpmed.ingest.origin import Origin
 from dpmed.ingest.reasons import Reason, Refused
-from dpmed.ingest.roster import Roster, Row
+from dpmed.ingest.roster import Roster, Row, of_rows
 from dpmed.ingest.sources import Source
 
 SEQUENCES = {
@@ -135,6 +136,7 @@ def _assembled(scan: str, parts: Iterable[Part], rows: Sequence[Row], *, identit
         mask=masks[0] if masks else None,
         label=row.label if row else None,
         split=row.split if row else None,
+        origin=Origin(**of_rows(rows)),
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from dpmed.core.errors import ConfigError
 from dpmed.ingest.jobs import Candidate, HeldBack, Layout, Part
+from dpmed.ingest.origin import Origin
 from dpmed.ingest.reasons import Reason
-from dpmed.ingest.roster import Roster
+from dpmed.ingest.roster import Roster, of_rows
 from dpmed.ingest.sources import Source
 
 MODALITIES = frozenset({"ct", "xray"})
@@ -31,7 +32,14 @@ def picture_layout(files: Sequence[Source], roster: Roster | None) -> Layout:
             raise ConfigError(f"line {row.number} of the label file has an unknown modality", hint="use ct or xray")
         part = Part(row.modality or "ct", (file,))
         candidates.append(
-            Candidate(identity=row.patient, scan=file.name, parts=(part,), label=row.label, split=row.split)
+            Candidate(
+                identity=row.patient,
+                scan=file.name,
+                parts=(part,),
+                label=row.label,
+                split=row.split,
+                origin=Origin(**of_rows(rows)),
+            )
         )
     torn = sum(len(found) > 1 for found in matched.values())
     if torn:

@@ -44,6 +44,10 @@ class Pseudonyms:
         """`c-` and twelve hex digits for one scan of an original patient identity."""
         return self._distinct("c-", "case", f"{patient}{SEPARATOR}{scan}")
 
+    def site(self, institution: str) -> str:
+        """`s-` and twelve hex digits for an institution."""
+        return f"s-{self._digest('site', institution)[:NAME_DIGITS]}"
+
     def file(self, name: str) -> str:
         """A short name for an input file, for the quarantine list: the key holder can recompute it."""
         return f"f-{self._digest('file', name)[:NAME_DIGITS]}"

@@ -1,7 +1,7 @@
 """The label file: which image or case belongs to which patient, with which label and split.
 
-Columns `patient`, `image` and/or `case`, `label`, `split`, `modality`, `mask`; others are ignored. Messages count rows
-and name columns, never their content.
+Columns `patient`, `image` and/or `case`, `label`, `split`, `modality`, `mask`, `sex`, `age`; others are ignored.
+Messages count rows and name columns, never their content.
 """
 
 import csv
@@ -10,13 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, TypedDict, cast, get_args
 
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.manifest import Split
 from dpmed.ingest import limits
+from dpmed.ingest.origin import SEXES, Sex, age_in_years
 
 HINT = "columns: image or case, patient, label, and if you like split; one row per image or case (docs/cli.md)"
+UNKNOWN = frozenset({"", "NAN", "NA", "N/A", "NONE", "U", "UNKNOWN"})
+"""How tables write that a sex or an age is not known."""
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
 
 
@@ -32,6 +35,21 @@ class Row:
     split: Split | None
     modality: str
     mask: str
+    sex: Sex | None = None
+    age: int | None = None
+
+
+class Person(TypedDict):
+    """What rows say of the patient beside the label."""
+
+    sex: Sex | None
+    age: int | None
+
+
+def of_rows(rows: Sequence[Row]) -> Person:
+    """Sex and age, where the rows of one scan give one and not two."""
+    sexes, ages = {row.sex for row in rows if row.sex}, {row.age for row in rows if row.age is not None}
+    return {"sex": sexes.pop() if len(sexes) == 1 else None, "age": ages.pop() if len(ages) == 1 else None}
 
 
 class Roster:
@@ -134,6 +152,11 @@ def _row(number: int, record: dict[str, str], columns: dict[str, str]) -> Row:
         raise ConfigError(f"line {number} of the label file has a label other than 0 or 1", hint=HINT)
     if split not in {"", *get_args(Split)}:
         raise ConfigError(f"line {number} of the label file has a split other than train, val or test", hint=HINT)
+    sex, age = cell("sex").upper(), cell("age")
+    if sex not in UNKNOWN | set(SEXES):
+        raise ConfigError(f"line {number} of the label file has a sex other than F, M, O or nothing", hint=HINT)
+    if age.upper() not in UNKNOWN and age_in_years(age) is None:
+        raise ConfigError(f"line {number} of the label file has an age that is not a number of years", hint=HINT)
     return Row(
         number=number,
         patient=cell("patient"),
@@ -143,6 +166,8 @@ def _row(number: int, record: dict[str, str], columns: dict[str, str]) -> Row:
         split=cast(Split, split) if split else None,
         modality=cell("modality").lower(),
         mask=_normal(cell("mask")),
+        sex=SEXES.get(sex),
+        age=age_in_years(age),
     )
 
 

@@ -27,6 +27,8 @@ Option = Literal[
     "retain-full-dates",
 ]
 BASIC_CODE = ("113100", "Basic Application Confidentiality Profile")
+Attribute = Literal["sex", "age_band", "scanner", "site", "study_day"]
+"""What of a patient and a scan may stand in the manifest of a dataset to train on, for evaluation by subgroup."""
 OPTION_CODES: Mapping[Option, tuple[str, str]] = {
     "clean-graphics": ("113103", "Clean Graphics Option"),
     "clean-structured-content": ("113104", "Clean Structured Content Option"),
@@ -52,6 +54,7 @@ class Profile(Record):
 
     name: str = Field(max_length=32, pattern=r"^[A-Za-z0-9 _.-]+$")
     options: tuple[Option, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
     times: Literal["drop", "shift"] = "drop"
     documents: Literal["hold", "keep"] = "hold"
     age_cap: int = Field(default=89, ge=1, le=89)
