@@ -12,26 +12,19 @@ from jaxtyping import Float, Int16
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.utils import as_pixel_options
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
+from dpmed.ingest.codestream import require_size
 from dpmed.ingest.opened import OpenedDicom, open_dicom
-from dpmed.ingest.quiet import reading
+from dpmed.ingest.quiet import decoding, reading
 from dpmed.ingest.reasons import Reason, Refused
 
 if TYPE_CHECKING:
     from dpmed.ingest.dicom import SliceHeader
 
 PIXELS = (0x7FE0, 0x0010)
-MOST_GROWTH = 4
-SMALL_CHANGE = 2**16
-"""A frame that compression made more than four times larger, and this much, is no picture of its size."""
 MOST_WHOLE = 2**24
 """Slope or intercept up to which 64-bit whole numbers hold any product with 32 bits."""
-JPEG_START, J2K_START, JP2_START = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
-WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
-FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-"""JPEG markers that state rows and columns (ITU-T T.81 B.2.2), and that of JPEG-LS (T.87 C.2.2)."""
-
 Slice = Int16[np.ndarray, "column row"] | Float[np.ndarray, "column row"]
 
 
@@ -52,7 +45,7 @@ def read_slices(path: Path, headers: "Sequence[SliceHeader]") -> Iterator[Slice]
         with reading():
             frames = _frames(file, file.header(), [header.frame or 0 for header in headers])
         for header in headers:
-            with reading():
+            with decoding():
                 stored = next(frames, None)
             if stored is None or stored.shape != (header.rows, header.columns):
                 raise Refused(Reason.TRUNCATED)
@@ -110,36 +103,10 @@ def _unpacked(file: OpenedDicom, decoder: Decoder, options: dict[str, Any], want
         if frame is None:
             raise Refused(Reason.TRUNCATED)
         place = number + 1
-        _require_size(frame, int(options["rows"]), int(options["columns"]), int(options["bits_allocated"]))
+        require_size(
+            frame,
+            (int(options["rows"]), int(options["columns"])),
+            bits=int(options["bits_allocated"]),
+            is_plain=file.syntax == RLELossless,
+        )
         yield decoder.as_array(encapsulate([frame], has_bot=False), raw=True, **alone)[0]
-
-
-def _require_size(frame: bytes, rows: int, columns: int, bits: int) -> None:
-    """A code stream that unpacks to another size than the header's could ask for any amount of memory."""
-    if len(frame) > MOST_GROWTH * rows * columns * bits // 8 + SMALL_CHANGE:
-        raise Refused(Reason.TOO_LARGE)
-    stated = _stated_size(frame)
-    if stated is not None and stated != (rows, columns):
-        raise Refused(Reason.UNREADABLE)
-
-
-def _stated_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns by the code stream itself: JPEG, JPEG-LS, JPEG 2000. None where it has none (run lengths)."""
-    if frame.startswith((J2K_START, JP2_START)):
-        right, lower, left, upper = struct.unpack_from(">4L", frame, frame.index(J2K_START) + 8)
-        return lower - upper, right - left
-    return _jpeg_size(frame) if frame.startswith(JPEG_START) else None
-
-
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    place = 2
-    while place + 9 <= len(frame):
-        if frame[place] != 0xFF or frame[place + 1] == 0xFF:
-            place += 1
-            continue
-        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
-        if marker in FRAME_MARKERS:
-            rows, columns = struct.unpack_from(">HH", frame, place + 5)
-            return rows, columns
-        place += 2 if marker in WITHOUT_LENGTH else 2 + length
-    return None

@@ -20,7 +20,7 @@ from PIL.ExifTags import IFD
 from dpmed.core.files import write_atomic
 from dpmed.ingest import limits
 from dpmed.ingest.identifiers import EMBEDDED, FREE_TEXT, Findings
-from dpmed.ingest.quiet import reading
+from dpmed.ingest.quiet import decoding
 from dpmed.ingest.reasons import Reason, Refused
 
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -44,7 +44,7 @@ Grey = UInt8[np.ndarray, "row column"] | UInt16[np.ndarray, "row column"]
 
 def read_picture(path: Path) -> Grey:
     """Grey values, upright: 8 bits as they are, colour by luminance, 16 bits kept."""
-    with reading(), _opened(path) as picture:
+    with decoding(), _opened(path) as picture:
         darkest = _darkest(picture)
         picture.load()  # a TIFF is turned while it is loaded, other formats are not
         upright = ImageOps.exif_transpose(picture)
@@ -68,7 +68,7 @@ def scan_picture(path: Path, *, harvest: bool) -> Findings:
     """Count text chunks, EXIF at every level, XMP, colour profiles, comments and other passengers of a picture."""
     found = Findings()
     try:
-        with reading(), _opened(path) as picture:
+        with decoding(), _opened(path) as picture:
             texts = {str(key): value for key, value in picture.info.items() if str(key) not in PIXEL_SETTINGS}
             tags = _tags(picture.getexif())
             found.removed[FREE_TEXT] = sum(isinstance(value, str) for value in texts.values())

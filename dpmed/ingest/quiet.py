@@ -1,6 +1,7 @@
 """Reading hostile files without a word of theirs reaching a log, a warning or a traceback."""
 
 import logging
+import os
 import struct
 import warnings
 import zlib
@@ -14,7 +15,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dpmed.ingest.reasons import Reason, Refused
 
-LIBRARY_LOGGERS = ("pydicom", "nibabel", "nibabel.global", "PIL")
+STANDARD_ERROR = 2
 
 # What parsers of untrusted bytes raise. Spelled out, so that our own mistakes outside this list still surface; the
 # net is wide because a header may break a parser anywhere, and every one of these messages may quote a value.
@@ -60,16 +61,33 @@ def reading(reason: Reason = Reason.UNREADABLE) -> Iterator[None]:
 
 
 @contextmanager
+def decoding() -> Iterator[None]:
+    """The same around codecs written in C, which speak to the terminal themselves."""
+    with reading(), _muted():
+        yield
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    terminal = os.dup(STANDARD_ERROR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(terminal, STANDARD_ERROR)
+        os.close(nowhere)
+        os.close(terminal)
+
+
+@contextmanager
 def silence() -> Iterator[None]:
-    """No warning and no log line of the image libraries: they quote header values."""
-    loggers = [logging.getLogger(name) for name in LIBRARY_LOGGERS]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
+    """No warning and no log line: the image libraries quote header values, some from loggers of their own modules."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        logging.disable(before)

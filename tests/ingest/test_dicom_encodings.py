@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.fileset import FileSet
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -191,6 +191,9 @@ def test_a_deflated_file_is_never_written_to_disk(make, tmp_path):
     [
         # JPEG 2000: SIZ with 60000 x 60000; JPEG: SOF0 with 65535 x 65535, after a comment.
         (JPEG2000Lossless, b"\xff\x4f\xff\x51\x00\x29\x00\x00" + struct.pack(">4L", 60000, 60000, 0, 0) + bytes(40)),
+        (JPEG2000Lossless, b"\0\0\0\x0cjP  " + bytes(60)),
+        (JPEGLSLossless, b"\xff\xd8\xff\xf8\x00\x09\x04\x03" + b"\0\xff\xff\0\xff\xff" + bytes(40)),
+        (JPEGLSLossless, b"\xff\xd8" + 2 * b"\xff\xf7\x00\x0b\x10\x00\x04\x00\x05\x01\x01\x11\x00" + bytes(40)),
         (JPEGBaseline8Bit, b"\xff\xd8\xff\xfe\x00\x04hi\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00"),
     ],
 )
@@ -205,6 +208,18 @@ def test_a_code_stream_of_another_size_never_reaches_its_codec(make, tmp_path, m
     with pytest.raises(Refused) as refusal:
         read(tmp_path / "x")
     assert refusal.value.reason is Reason.UNREADABLE
+
+
+def test_a_compressed_picture_cut_short_is_not_half_a_picture(make, tmp_path):
+    pixels = np.random.default_rng(5).integers(0, 4000, (32, 48)).astype(np.uint16)
+    header = make.dataset(pixels)
+    header.compress(JPEGLSLossless, generate_instance_uid=False)
+    (frame,) = generate_frames(header.PixelData, number_of_frames=1)
+    header.PixelData = encapsulate([frame[: len(frame) // 4 * 2]])
+    header.save_as(tmp_path / "x")
+    with pytest.raises(Refused) as refusal:
+        read(tmp_path / "x")
+    assert refusal.value.reason is Reason.TRUNCATED
 
 
 def test_an_index_is_passed_over_in_a_folder_and_in_a_zip(make, tmp_path, key):
