@@ -13,6 +13,7 @@ from dpmed.ingest.allowed import GROUPING, KEPT
 from dpmed.ingest.identifiers import table
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.rules.table import edition
+from dpmed.ingest.verify import Searched
 
 LIMITS = (
     "Text burned into pixels is not looked for in this version: kinds of pictures that usually carry it (ultrasound,"
@@ -59,6 +60,7 @@ class ScrubReport(Record):
     limits: tuple[str, ...] = LIMITS
     notes: tuple[str, ...] = ()
     verified: bool | None = None
+    searched: Searched | None = None
 
     def to_json(self) -> str:
         """JSON text, with the schema under its public name."""

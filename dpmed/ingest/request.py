@@ -25,7 +25,8 @@ class SplitFractions:
 class IngestRequest:
     """One ingest. `workers` None chooses by the size of the input; the result is the same for any number.
 
-    `profile` is a name or the path of a TOML file.
+    `profile` is a name or the path of a TOML file. `k_anonymity` generalises the attributes in the manifest until
+    every patient shares them with that many; `crosswalk` is where the encrypted table of pseudonyms goes.
     """
 
     source: Path
@@ -42,6 +43,8 @@ class IngestRequest:
     format: Literal["nifti", "dicom"] = "nifti"
     seed: int = 0
     fractions: SplitFractions = field(default_factory=SplitFractions)
+    k_anonymity: int | None = None
+    crosswalk: Path | None = None
 
 
 @dataclass(frozen=True)

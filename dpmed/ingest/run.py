@@ -6,10 +6,10 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dpmed.core.errors import ConfigError, IdentifierError, InterruptedRun, NoInputError
+from dpmed.core.errors import ConfigError, InterruptedRun, NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
@@ -17,6 +17,7 @@ from dpmed.core.manifest import Split
 from dpmed.ingest.convert import Converter, Outcome
 from dpmed.ingest.jobs import Job, fingerprint, jobs
 from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
+from dpmed.ingest.needles import Needles
 from dpmed.ingest.objects.export import export
 from dpmed.ingest.objects.outcome import result_of as exported
 from dpmed.ingest.objects.plan import plan
@@ -28,7 +29,7 @@ from dpmed.ingest.rules.profile import load_profile
 from dpmed.ingest.splits import assign_splits
 from dpmed.ingest.summary import Finished, manifest_of, report_of, result_of
 from dpmed.ingest.survey import Survey, survey
-from dpmed.ingest.verify import Needles, search_outputs
+from dpmed.ingest.verify import Searcher, leak, search_outputs
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _write(
     splits = _splits(request, planned, outcomes, pseudonyms)
     finished = Finished(request, seen, planned, outcomes, splits, pseudonyms)
     if request.verify:
-        yield from _verify(finished, journal)
+        finished = yield from _verify(finished, journal)
     folder = DatasetFolder(request.out)
     report = report_of(finished)
     write_atomic(folder.scrub_report, report.to_json())
@@ -144,22 +145,24 @@ def _splits(
     )
 
 
-def _verify(finished: Finished, journal: Journal[Outcome]) -> Iterator[Progress]:
+def _verify(finished: Finished, journal: Journal[Outcome]) -> Generator[Progress, None, Finished]:
     """Search what was written and what is about to be; on a hit all of it is removed."""
-    needles = Needles(finished.seen.tokens, known=own_words() + finished.declared_words())
-    report = report_of(finished)
-    hits = needles.in_text(report.to_json().encode()) + needles.in_text(as_html(report).encode())
-    hits += needles.in_text(manifest_of(finished).to_json().encode())
-    names = [name for outcome in finished.outcomes for name in outcome.sha256]
-    for position, found in enumerate(search_outputs(finished.request.out, names, needles), start=1):
-        hits += found
-        yield Progress("verifying", position, len(names))
-    if hits:
+    declared = finished.declared_words()
+    found = yield from search_outputs(
+        Searcher(finished.request.out, Needles(finished.seen.tokens, known=declared)),
+        [name for outcome in finished.outcomes for name in outcome.sha256],
+        documents=_documents(finished),
+        own=own_words() + declared,
+    )
+    if found.hits:
         _discard(finished.request.out, finished.outcomes, journal)
-        raise IdentifierError(
-            f"verification found original identifiers in {hits} places of the output; it was removed",
-            hint="report this with the kind of input, without the data; keep the originals",
-        )
+        raise leak(found)
+    return replace(finished, searched=found)
+
+
+def _documents(finished: Finished) -> tuple[str, ...]:
+    report = report_of(finished)
+    return report.to_json(), as_html(report), manifest_of(finished).to_json()
 
 
 def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal[Outcome]) -> None:

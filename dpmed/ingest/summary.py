@@ -15,6 +15,7 @@ from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import HeldLine, ScrubReport
 from dpmed.ingest.request import IngestRequest, IngestResult
 from dpmed.ingest.survey import Survey
+from dpmed.ingest.verify import Searched
 
 KEPT = {
     Kind.DICOM: report.KEPT_FROM_DICOM,
@@ -32,6 +33,7 @@ class Finished:
     outcomes: Sequence[Outcome]
     splits: Mapping[str, Split]
     pseudonyms: Pseudonyms | None
+    searched: Searched | None = None
 
     @property
     def held(self) -> tuple[HeldBack, ...]:
@@ -128,6 +130,7 @@ def report_of(finished: Finished) -> ScrubReport:
         quarantine=(*(_line(held, finished) for held in finished.held), *_missing(finished.seen.missing)),
         notes=finished.seen.layout.notes,
         verified=result.verified,
+        searched=finished.searched,
     )
 
 

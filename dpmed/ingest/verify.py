@@ -1,94 +1,196 @@
 """`--verify`: search every byte that was written for every identifier that came in.
 
-Original strings are kept in memory during the ingest. Text (manifest, report, file names, headers) is searched for
-those of four bytes and more as whole words; voxels for those of eight and more, since shorter ones occur by chance
-among pixel values. The search goes by the first bytes of all strings at once, so its cost does not grow with them.
+Original strings are kept in memory during the ingest; `needles` says which count, and where. File names, headers and
+everything else that is text is searched for whole words, every other byte for longer strings: voxels inside gzip,
+pixels inside PNG, DICOM objects from the first byte to the last. If a reader of text in pictures is at hand, a sample
+of the pictures is read too.
 """
 
 import gzip
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydicom
+from jaxtyping import UInt8
+from pydicom.datadict import dictionary_VR
 
+from dpmed.core.errors import IdentifierError
+from dpmed.core.events import Progress
+from dpmed.core.record import Record
+from dpmed.ingest.needles import Needles
+from dpmed.ingest.opened import open_dicom
 from dpmed.ingest.pictures import read_picture
+from dpmed.ingest.quiet import reading
+from dpmed.ingest.reasons import Refused
 
 GZIP_HEADER = 10
 HEADER = 352
 """Of NIfTI-1 in one file; what follows are voxels."""
-TEXT_LEAST, VOXEL_LEAST = 4, 8
-DIGITS_LEAST = 6
-"""Shorter numbers occur among counts and sizes."""
+BINARY = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "AT", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
+"""Value representations that hold numbers as such (PS3.5 6.2)."""
+
+Picture = UInt8[np.ndarray, "row column"]
+TextReader = Callable[[Picture], int]
+"""How many pieces of text in one picture identify somebody."""
 
 
-class Needles:
-    """Original strings, found by their first four or eight bytes."""
+class Searched(Record):
+    """What was searched, and in how many places something was found. Counts alone."""
 
-    def __init__(self, tokens: Iterable[bytes], *, known: bytes = b"") -> None:
-        """`known` is text of our own (a report about nothing): words in it identify nobody."""
-        own = known.lower()
-        self._tokens = {token.lower() for token in tokens if _is_telling(token)}
-        self._tokens = {token for token in self._tokens if token not in own}
-        self._by_start = {
-            width: _by_start(self._tokens, width, kind)
-            for width, kind in ((TEXT_LEAST, np.uint32), (VOXEL_LEAST, np.uint64))
-        }
+    files: int = 0
+    bytes_written: int = 0
+    bytes_inflated: int = 0
+    pictures_read: int = 0
+    needles: int = 0
+    hits: int = 0
 
-    def __len__(self) -> int:
-        return len(self._tokens)
-
-    def in_text(self, content: bytes) -> int:
-        """How many places of a text hold an original string as a whole word."""
-        return sum(1 for _ in self._hits(content.lower(), TEXT_LEAST, np.uint32, words=True))
-
-    def in_voxels(self, content: bytes) -> int:
-        """How many places of binary data hold an original string."""
-        return sum(1 for _ in self._hits(content.lower(), VOXEL_LEAST, np.uint64, words=False))
-
-    def _hits(self, content: bytes, width: int, kind: type, *, words: bool) -> Iterator[int]:
-        starts = self._by_start[width]
-        if not starts:
-            return
-        wanted: np.ndarray = np.array(sorted(starts), dtype=kind)
-        for offset in range(min(width, max(0, len(content) - width + 1))):
-            count = (len(content) - offset) // width
-            windows: np.ndarray = np.frombuffer(content, dtype=kind, count=count, offset=offset)
-            near = np.minimum(np.searchsorted(wanted, windows), len(wanted) - 1)
-            for index in np.flatnonzero(wanted[near] == windows):
-                place = offset + int(index) * width
-                for token in starts[int(windows[index])]:
-                    if content.startswith(token, place) and not (words and _is_inside_word(content, place, len(token))):
-                        yield place
+    def __add__(self, other: "Searched") -> "Searched":
+        return Searched(
+            files=self.files + other.files,
+            bytes_written=self.bytes_written + other.bytes_written,
+            bytes_inflated=self.bytes_inflated + other.bytes_inflated,
+            pictures_read=self.pictures_read + other.pictures_read,
+            needles=max(self.needles, other.needles),
+            hits=self.hits + other.hits,
+        )
 
 
-def search_outputs(out: Path, names: Iterable[str], needles: Needles) -> Iterator[int]:
-    """The number of hits of each written image, one by one."""
-    for name in names:
-        path = out / name
-        content = path.read_bytes()
-        hits = needles.in_text(name.encode())
+@dataclass(frozen=True)
+class Searcher:
+    """How to search one written file. `reader` reads text in those pictures whose files are in `sample`."""
+
+    out: Path
+    needles: Needles
+    reader: TextReader | None = None
+    sample: frozenset[str] = frozenset()
+
+    def __call__(self, name: str) -> Searched:
+        """Search the file `name` of the dataset."""
+        path = self.out / name
         if name.endswith(".gz"):
-            inflated = gzip.decompress(content)
-            hits += needles.in_text(content[:GZIP_HEADER]) + needles.in_text(inflated[:HEADER])
-            hits += needles.in_voxels(inflated[HEADER:])
+            found = self._volume(path)
+        elif name.endswith(".dcm"):
+            found = self._object(path)
         else:
-            hits += needles.in_voxels(content) + needles.in_voxels(read_picture(path).tobytes())
-        yield hits
+            found = self._picture(path)
+        own = Searched(files=1, needles=len(self.needles), bytes_written=path.stat().st_size)
+        return found + own + Searched(hits=self.needles.in_text(name.encode())) + self._read(path, name)
+
+    def _volume(self, path: Path) -> Searched:
+        with path.open("rb") as file:
+            hits = self.needles.in_text(file.read(GZIP_HEADER))
+        with gzip.open(path) as inflated:
+            hits += self.needles.in_text(inflated.read(HEADER))
+            found, size = self.needles.in_stream(inflated.read)
+        return Searched(bytes_inflated=HEADER + size, hits=hits + found)
+
+    def _picture(self, path: Path) -> Searched:
+        pixels = read_picture(path).tobytes()
+        hits = self.needles.in_voxels(path.read_bytes()) + self.needles.in_voxels(pixels)
+        return Searched(bytes_inflated=len(pixels), hits=hits)
+
+    def _object(self, path: Path) -> Searched:
+        """Texts of the header word by word, then the whole file."""
+        try:
+            with open_dicom(path) as file, reading():
+                header = file.header()
+                hits = sum(self.needles.in_text(text) for text in _texts(header))
+        except Refused:  # what cannot be told apart counts as text
+            hits = self.needles.in_text(path.read_bytes())
+        with path.open("rb") as file:
+            found, _ = self.needles.in_stream(file.read)
+        return Searched(hits=hits + found)
+
+    def _read(self, path: Path, name: str) -> Searched:
+        if self.reader is None or name not in self.sample:
+            return Searched()
+        pictures = pictures_of(path)
+        return Searched(pictures_read=len(pictures), hits=sum(self.reader(picture) for picture in pictures))
 
 
-def _is_telling(token: bytes) -> bool:
-    return len(token) >= (DIGITS_LEAST if token.isdigit() else TEXT_LEAST) and len(set(token)) > 1
+def search_outputs(
+    searcher: Searcher, names: Sequence[str], *, documents: Iterable[str], own: bytes
+) -> Generator[Progress, None, Searched]:
+    """Search all files `names` and the text of our own `documents`, in which the words of `own` identify nobody.
+
+    Yields progress by file; the value is the sum of all.
+    """
+    words = searcher.needles.without(own)
+    total = Searched(hits=sum(words.in_text(document.encode()) for document in documents))
+    for position, found in enumerate(map(searcher, names), start=1):
+        total += found
+        yield Progress("verifying", position, len(names))
+    return total
 
 
-def _by_start(tokens: Iterable[bytes], width: int, kind: type) -> dict[int, list[bytes]]:
-    starts: dict[int, list[bytes]] = defaultdict(list)
-    for token in sorted(tokens):
-        if len(token) >= width:
-            starts[int(np.frombuffer(token[:width], dtype=kind)[0])].append(token)
-    return dict(starts)
+def leak(found: Searched) -> IdentifierError:
+    """What to say when something was found; the caller has removed the output."""
+    return IdentifierError(
+        f"verification found original identifiers in {found.hits} places of the output; it was removed",
+        hint="report this with the kind of input, without the data; keep the originals",
+    )
 
 
-def _is_inside_word(content: bytes, place: int, length: int) -> bool:
-    before, after = content[place - 1 : place] if place else b"", content[place + length : place + length + 1]
-    return before.isalnum() or after.isalnum()
+def evenly(names: Sequence[str], count: int) -> frozenset[str]:
+    """A sample of so many names, spread over all of them; the same for the same names."""
+    ordered = sorted(names)
+    return frozenset(ordered[round(place)] for place in np.linspace(0, len(ordered) - 1, min(count, len(ordered))))
+
+
+def pictures_of(path: Path) -> tuple[Picture, ...]:
+    """What to read text in: a picture itself; of a volume or object of frames the brightest values along each ray.
+
+    Empty where the pixels cannot be decoded here.
+    """
+    try:
+        with reading():
+            voxels = _pixels(path)
+    except Refused:
+        return ()
+    if voxels.ndim == 2:
+        return (_as_grey(voxels),)
+    return (_as_grey(voxels.max(axis=2)), _as_grey(voxels[..., voxels.shape[2] // 2]))
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """Row, column and, if there are several, slice."""
+    if path.name.endswith(".gz"):
+        import nibabel
+
+        return np.swapaxes(np.asanyarray(nibabel.nifti1.Nifti1Image.from_filename(path).dataobj), 0, 1)
+    if path.suffix != ".dcm":
+        return read_picture(path)
+    header = pydicom.dcmread(path)
+    pixels = header.pixel_array
+    if int(header.get("SamplesPerPixel") or 1) > 1:
+        pixels = pixels.max(axis=-1)
+    return pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, 2)
+
+
+def _as_grey(values: np.ndarray) -> Picture:
+    low, high = np.percentile(values, (0.5, 99.9))
+    spread = max(float(high - low), 1e-9)
+    return np.asarray((values.astype(np.float32) - low).clip(0, spread) / spread * 255, dtype=np.uint8)
+
+
+def _texts(header: pydicom.Dataset) -> Iterator[bytes]:
+    """The undecoded value of every attribute that is text, at every depth, file meta included."""
+    if hasattr(header, "file_meta"):
+        yield from _texts(header.file_meta)
+    for tag in header.keys():  # noqa: SIM118 - iterating the data set itself would decode every value
+        raw = header.get_item(tag)
+        kind = (raw.VR if raw is not None else None) or _kind(int(tag))
+        if kind == "SQ":
+            for item in header[tag].value or ():
+                yield from _texts(item)
+        elif raw is not None and kind not in BINARY:
+            yield raw.value if isinstance(raw.value, bytes) else str(raw.value or "").encode("utf-8", "replace")
+
+
+def _kind(tag: int) -> str:
+    try:
+        return dictionary_VR(tag).split()[0]
+    except KeyError:
+        return "UN"

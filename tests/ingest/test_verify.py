@@ -6,7 +6,8 @@ import pytest
 from dpmed.core.errors import IdentifierError
 from dpmed.ingest import convert, summary
 from dpmed.ingest.nifti import Volume, write_nifti
-from dpmed.ingest.verify import Needles, search_outputs
+from dpmed.ingest.needles import Needles
+from dpmed.ingest.verify import Searcher
 
 
 def test_text_is_searched_for_whole_words_of_any_case():
@@ -35,7 +36,7 @@ def test_strings_are_found_inside_gzip(tmp_path):
     write_nifti(tmp_path / "x.nii.gz", Volume(hidden, np.eye(4)))
     assert b"HOSP" not in (tmp_path / "x.nii.gz").read_bytes()[:64]
     assert b"HOSP" in gzip.decompress((tmp_path / "x.nii.gz").read_bytes())
-    assert list(search_outputs(tmp_path, ["x.nii.gz"], Needles([b"HOSP-778812"]))) == [1]
+    assert Searcher(tmp_path, Needles([b"HOSP-778812"]))("x.nii.gz").hits == 1
 
 
 def test_a_clean_ingest_is_verified(make, tmp_path):

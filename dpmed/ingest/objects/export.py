@@ -5,20 +5,23 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from dpmed.core.errors import IdentifierError, NoInputError
+from dpmed.core.errors import NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.ingest.journal import Journal, clear_half_written
+from dpmed.ingest.needles import Needles
 from dpmed.ingest.objects.batches import Batch
+from dpmed.ingest.objects.encoding import EXPLICIT_LITTLE
 from dpmed.ingest.objects.exporter import Exporter, Written
+from dpmed.ingest.objects.marks import Marks
 from dpmed.ingest.objects.outcome import manifest_of, report_of, result_of
 from dpmed.ingest.objects.plan import Plan
 from dpmed.ingest.pool import Crew
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.report import as_html, own_words
 from dpmed.ingest.request import IngestDone
-from dpmed.ingest.verify import Needles, search_outputs
+from dpmed.ingest.verify import Searched, Searcher, leak, search_outputs
 
 
 def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Note | IngestDone]:
@@ -36,10 +39,9 @@ def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Not
         _discard(plan, outcomes, journal)
         reasons = ", ".join(result_of(plan, outcomes, seconds=0).quarantined_by_reason)
         raise NoInputError(f"no object could be written: {reasons}", hint="see docs/cli.md for what is refused and why")
-    if request.verify:
-        yield from _verify(plan, outcomes, journal)
+    searched = (yield from _verify(plan, outcomes, journal)) if request.verify else None
     folder = DatasetFolder(request.out)
-    report = report_of(plan, outcomes)
+    report = report_of(plan, outcomes, searched=searched)
     write_atomic(folder.scrub_report, report.to_json())
     write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
     write_atomic(folder.manifest, manifest_of(plan, outcomes).to_json())
@@ -86,22 +88,20 @@ def _settings(plan: Plan) -> str:
     return plan.pseudonyms.fingerprint(SEPARATOR.join(parts))
 
 
-def _verify(plan: Plan, outcomes: Sequence[Written], journal: Journal[Written]) -> Iterator[Progress]:
+def _verify(plan: Plan, outcomes: Sequence[Written], journal: Journal[Written]) -> Generator[Progress, None, Searched]:
     """Search what was written and what is about to be; on a hit all of it is removed."""
-    needles = Needles(plan.tokens, known=own_words())
     report = report_of(plan, outcomes)
-    hits = needles.in_text(report.to_json().encode()) + needles.in_text(as_html(report).encode())
-    hits += needles.in_text(manifest_of(plan, outcomes).to_json().encode())
-    names = [name for outcome in outcomes for name in outcome.sha256]
-    for position, found in enumerate(search_outputs(plan.request.out, names, needles), start=1):
-        hits += found
-        yield Progress("verifying", position, len(names))
-    if hits:
+    own = Marks(plan.profile).elements(EXPLICIT_LITTLE).values()
+    found = yield from search_outputs(
+        Searcher(plan.request.out, Needles(plan.tokens, known=b" ".join(own))),
+        [name for outcome in outcomes for name in outcome.sha256],
+        documents=(report.to_json(), as_html(report), manifest_of(plan, outcomes).to_json()),
+        own=own_words(),
+    )
+    if found.hits:
         _discard(plan, outcomes, journal)
-        raise IdentifierError(
-            f"verification found original identifiers in {hits} places of the output; it was removed",
-            hint="report this with the kind of input, without the data; keep the originals",
-        )
+        raise leak(found)
+    return found
 
 
 def _discard(plan: Plan, outcomes: Sequence[Written], journal: Journal[Written]) -> None:

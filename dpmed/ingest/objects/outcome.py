@@ -15,6 +15,7 @@ from dpmed.ingest.report import HeldLine, ScrubReport
 from dpmed.ingest.request import IngestResult
 from dpmed.ingest.rules.compile import Action, rules_for
 from dpmed.ingest.sources import Source
+from dpmed.ingest.verify import Searched
 
 KEPT_BY = {
     Action.KEEP: "attributes kept as they are: numbers, geometry, coded terms",
@@ -62,7 +63,7 @@ def result_of(plan: Plan, outcomes: Sequence[Written], *, seconds: float) -> Ing
     )
 
 
-def report_of(plan: Plan, outcomes: Sequence[Written]) -> ScrubReport:
+def report_of(plan: Plan, outcomes: Sequence[Written], *, searched: Searched | None = None) -> ScrubReport:
     """The audit. Assumes `verify`, if asked for, has passed: otherwise nothing stays written."""
     result = result_of(plan, outcomes, seconds=0)
     actions = Counter(entry.action for entry in rules_for(plan.profile).entries.values())
@@ -83,6 +84,7 @@ def report_of(plan: Plan, outcomes: Sequence[Written]) -> ScrubReport:
         kept={str(actions[action]): meaning for action, meaning in KEPT_BY.items()},
         quarantine=tuple(_line(plan, source, reason) for source, reason in held_of(plan, outcomes).items()),
         verified=result.verified,
+        searched=searched,
     )
 
 
