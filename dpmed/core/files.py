@@ -9,11 +9,12 @@ from pathlib import Path
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success flush it and rename it onto `path`.
 
     The temporary name keeps the suffixes of `path` (writers that choose a format by suffix work), starts with a dot
-    and is removed if the body raises. File and folder are fsynced, so a crash leaves the old file or the new one.
+    and is removed if the body raises. File and folder are fsynced, so a crash leaves the old file or the new one. Until
+    it is whole, only its owner may read it; then `mode` holds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix="".join(path.suffixes))
@@ -23,16 +24,16 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         with aside.open("rb") as file:
             os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
+        os.chmod(aside, mode)
         os.replace(aside, path)
         sync_folder(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
     """Replace the file at `path` by `content`, all or nothing."""
-    with written_aside(path) as aside:
+    with written_aside(path, mode=mode) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
