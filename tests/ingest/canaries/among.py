@@ -5,7 +5,7 @@ from pydicom.dataset import Dataset
 from .hidden import raw
 from .kept import listed
 from .planting import Planter
-from .words import SPELLINGS
+from .words import AGES, SPELLINGS
 
 DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "StudyDescription", "RequestedProcedureDescription")
 DESCRIPTIONS += ("PerformedProcedureStepDescription", "AcquisitionDeviceProcessingDescription", "ContrastBolusAgent")
@@ -48,6 +48,7 @@ def in_descriptions(planter: Planter, ds: Dataset, number: int) -> None:
     texts = [pattern.format(planter.word("glued to a word")) for pattern in glued]
     texts += [f"AXIAL {planter.grouped('number in groups')}" for _ in range(3)]
     texts += [f"CHEST {planter.written_day('day in a description', style)}" for style in range(len(SPELLINGS))]
+    texts += [f"BRAIN {planter.age('age past 89', style)}" for style in range(len(AGES))]
     for place, text in enumerate(texts):
         keyword = DESCRIPTIONS[place % len(DESCRIPTIONS)]
         ds.add_new(keyword, "LO", f"{ds.get(keyword, '')} {text}".strip())
@@ -104,6 +105,12 @@ def below_the_root_of_dicom(planter: Planter, ds: Dataset, number: int) -> None:
         raw(ds, tag, "UI", f"1.2.840.10008.{branch}.{planter.number(f'{name} below the root of DICOM')}".encode())
 
 
+def character_sets(planter: Planter, ds: Dataset, number: int) -> None:
+    """A character set that nobody has registered."""
+    raw(ds, 0x00080005, "CS", f"ISO_IR 192\\{planter.upper('SpecificCharacterSet')}".encode())
+    ds.PatientName = "Anonymous"
+
+
 def beyond_the_tables(planter: Planter, ds: Dataset, number: int) -> None:
     """Tables longer than their descriptors say, and offsets that are letters."""
     for tag in (0x00281101, 0x00281102, 0x00281103):
@@ -112,3 +119,11 @@ def beyond_the_tables(planter: Planter, ds: Dataset, number: int) -> None:
         raw(ds, tag, "OW", b"\1\0\2\0\3\0\4\0" + planter.word("behind a palette").encode())
     raw(ds, 0x7FE00001, "OV", planter.word("ExtendedOffsetTable").encode().ljust(16, b"\0"))
     raw(ds, 0x7FE00002, "OV", planter.word("ExtendedOffsetTableLengths").encode().ljust(16, b"\0"))
+
+
+def short_numbers(planter: Planter, ds: Dataset, number: int) -> None:
+    """A patient and an order whose numbers are as short as a word of the vocabulary, said again in descriptions."""
+    ds.PatientID, ds.AccessionNumber = planter.short("PatientID in a description"), planter.short("AccessionNumber")
+    ds.SeriesDescription = f"AXIAL {ds.PatientID} CHEST"
+    ds.ReceiveCoilName, ds.SequenceName = ds.PatientID, ds.AccessionNumber
+    ds.RequestedProcedureDescription = f"CHEST {ds.AccessionNumber}"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pydicom import config
 from pydicom.dataset import Dataset
 
 from . import among, derived, encoding, graphics, hidden, neighbours, pictures, reports
@@ -16,7 +15,7 @@ from .words import Inventor
 Hide = Callable[[Planter, Dataset, int], None]
 Change = Callable[[Planter, bytes], bytes]
 STORAGE = "1.2.840.10008.5.1.4.1.1."
-CORE, EXTRA = 34, 8
+CORE, EXTRA = 34, 12
 
 
 @dataclass
@@ -77,7 +76,7 @@ def write_canaries(root: Path, seed: int = 20) -> Canaries:
     planter = Planter(Inventor(seed))
     folder = Folder(root, planter)
     people = _people(planter)
-    with config.disable_value_validation():  # what is written here is wrong on purpose
+    with encoding.carelessly():
         for write in (_planned, _scanned, _filmed, _traced, _reported, _signed, _held_back):
             write(folder, people)
         neighbours.write_dicomdir(planter, root, folder.instances, list(folder.written.values()))
@@ -221,3 +220,7 @@ def _held_back(folder: Folder, people: list[Patient]) -> None:
         build=pictures.mr,
         hide=(among.beyond_the_tables, among.below_the_root_of_dicom),
     )
+    odd("G4 short", sop_class="4", modality="MR", build=pictures.mr, hide=(among.short_numbers,))
+    odd("G5 mr", sop_class="4", modality="MR", build=pictures.mr, hide=(among.character_sets,))
+    odd("G6 mg", sop_class="1.2", modality="MG", build=pictures.projection, syntax="JP2")
+    odd("G7 us", sop_class="3.1", modality="US", build=pictures.frames, syntax="video")

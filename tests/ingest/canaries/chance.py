@@ -3,13 +3,12 @@
 import random
 from pathlib import Path
 
-from pydicom import config
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.valuerep import AMBIGUOUS_VR, VR
 
 from . import pictures
-from .encoding import encoded
+from .encoding import carelessly, encoded
 from .header import instance, patient, study
 from .hidden import raw
 from .planting import Canaries, Instance, Planter
@@ -32,7 +31,7 @@ def random_canaries(root: Path, seed: int, *, files: int = 12, elements: int = 6
     """Write some images whose headers are drawn by chance; the same for the same seed."""
     planter, draw = Planter(Inventor(seed)), random.Random(seed)
     instances = []
-    with config.disable_value_validation():
+    with carelessly():
         for number in range(1, files + 1):
             charset = draw.choice(CHARSETS)
             who = patient(planter, f"patient {number}", charset, (), sex="F", age="050Y", born=1960)

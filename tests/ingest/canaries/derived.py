@@ -175,7 +175,7 @@ def waveform(planter: Planter, ds: Dataset, visit: Study, images: Images) -> Non
     group = item(WaveformOriginality="ORIGINAL", NumberOfWaveformChannels=2, NumberOfWaveformSamples=16)
     group.SamplingFrequency, group.WaveformBitsAllocated, group.WaveformSampleInterpretation = "500", 16, "SS"
     group.MultiplexGroupLabel, group.ChannelDefinitionSequence = planter.word("MultiplexGroupLabel"), channels
-    group.WaveformData = np.arange(32, dtype="<i2").tobytes()
+    group.WaveformData = np.arange(32, dtype="<i2").tobytes() + planter.word("behind the waveform").encode() + b"\0"
     ds.WaveformSequence = [group]
     note = item(UnformattedTextValue=planter.word("UnformattedTextValue"), AnnotationGroupNumber=1)
     note.ReferencedWaveformChannels = [1, 0]

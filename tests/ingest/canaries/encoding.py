@@ -1,16 +1,20 @@
 """From data set to bytes in each transfer syntax, with words in the gaps that each of them leaves."""
 
 import io
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import jpeg_ls
 import numpy as np
 from openjpeg.utils import encode_array
 from PIL import Image
-from pydicom import dcmwrite
+from pydicom import config, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    MPEG4HP41,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -32,8 +36,18 @@ SYNTAXES = {
     "JPEG": JPEGBaseline8Bit,
     "JPEG-LS": JPEGLSLossless,
     "JPEG 2000": JPEG2000Lossless,
+    "JP2": JPEG2000Lossless,
+    "video": MPEG4HP41,
     "headless": ImplicitVRLittleEndian,
 }
+
+
+@contextmanager
+def carelessly() -> Iterator[None]:
+    """What is written meanwhile is wrong on purpose, and nobody wants to hear of it."""
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def encoded(planter: Planter, ds: Dataset, syntax: str) -> bytes:
@@ -73,6 +87,7 @@ def _meta(planter: Planter, ds: Dataset, syntax: str) -> None:
         planter.uid("meta"),
     )
     meta.PrivateInformationCreatorUID = planter.uid("PrivateInformationCreatorUID")
+    meta.add_new(0x00020200, "LO", planter.word("unknown element of the meta group"))
     meta.PrivateInformation = planter.word("PrivateInformation").encode() + b"\0"
 
 
@@ -104,6 +119,24 @@ def _jpeg_2000(planter: Planter, ds: Dataset, frame: np.ndarray) -> bytes:
     return _even(content[:tile] + comment + content[tile:] + planter.word("after the end of the JPEG 2000").encode())
 
 
+def _jp2(planter: Planter, ds: Dataset, frame: np.ndarray) -> bytes:
+    """The file format around the code stream, which DICOM does not want and some systems write."""
+    stream = io.BytesIO()
+    Image.fromarray((frame >> 4).astype("u1")).save(stream, "JPEG2000")
+    content = stream.getvalue()
+    at = content.index(b"jp2c") - 4
+    text = planter.name("JP2 box").encode()
+    boxes = b"".join((len(text) + 8).to_bytes(4, "big") + kind + text for kind in (b"xml ", b"uuid"))
+    return _even(content[:at] + boxes + content[at:])
+
+
+def _video(planter: Planter, ds: Dataset, frame: np.ndarray) -> bytes:
+    """The beginning of a video whose remarks to the decoder are remarks about a patient."""
+    name = planter.name("remark in a video").encode()
+    remark = b"\0\0\0\1\x06\x05" + bytes([16 + len(name)]) + b"\xdc\x45\xe9\xbd" * 4 + name + b"\x80"
+    return _even(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + remark + b"\0\0\0\1\x65" + frame.tobytes()[:500])
+
+
 def _rle(planter: Planter, ds: Dataset, frame: np.ndarray) -> bytes:
     """Planes of bytes, most significant first; the header's eleven unused offsets and the end say more."""
     planes = [(frame >> 8).astype("u1"), (frame & 255).astype("u1")] if ds.BitsAllocated == 16 else [frame]
@@ -119,7 +152,7 @@ def _packed_bits(plane: np.ndarray) -> bytes:
     return _even(b"".join(rows))
 
 
-COMPRESSED = {"JPEG": _jpeg, "JPEG-LS": _jpeg_ls, "JPEG 2000": _jpeg_2000, "RLE": _rle}
+COMPRESSED = {"JPEG": _jpeg, "JPEG-LS": _jpeg_ls, "JPEG 2000": _jpeg_2000, "JP2": _jp2, "video": _video, "RLE": _rle}
 
 
 def _wordy_offset_table(planter: Planter, pixels: bytes) -> bytes:

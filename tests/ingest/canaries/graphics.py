@@ -64,7 +64,7 @@ def profile(planter: Planter, ds: Dataset, number: int) -> None:
     ds.ColorSpace = planter.upper("ColorSpace")
     item = Dataset()
     item.LUTDescriptor, item.LUTExplanation = [4, 0, 16], planter.word("LUTExplanation")
-    item.LUTData = np.arange(4, dtype="<u2").tobytes()
+    item.add_new("LUTData", "OW", np.arange(4, dtype="<u2").tobytes() + planter.word("behind LUTData").encode() + b"\0")
     item.ModalityLUTType = planter.upper("ModalityLUTType")
     ds.VOILUTSequence = [item]
     ds.WindowCenterWidthExplanation = [planter.word("WindowCenterWidthExplanation"), "LUNG"]

@@ -10,7 +10,7 @@ from .words import SPELLINGS
 
 FILES = 34
 TEXT_VRS = {"LO", "SH", "ST", "LT", "UT", "UC", "PN", "AE", "UR", "CS"}
-SPARED_GROUPS = {0x0000, 0x0002, 0x0004, 0x0028, 0x7FE0, 0xFFFA, 0xFFFC, 0xFFFE, 0x0022, 0x0042, 0x0052, 0x0068, 0x0072}
+SPARED_GROUPS = {0x0000, 0x0002, 0x0004, 0x7FE0, 0xFFFA, 0xFFFC, 0xFFFE}
 SPARED = {
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PresentationIntentType",
     "PatientSex", "PatientID", "IssuerOfPatientID", "TypeOfPatientID", "ConversionType", "TimezoneOffsetFromUTC",
@@ -37,7 +37,7 @@ def share_of_the_dictionary(planter: Planter, ds: Dataset, number: int) -> None:
     for place, (tag, vr, keyword) in enumerate(known):
         if place % FILES != number % FILES or tag >> 16 in SPARED_GROUPS or keyword in SPARED or tag in ds:
             continue
-        if vr in TEXT_VRS:
+        if vr in TEXT_VRS and not (tag >> 16 == 0x0028 and vr in {"CS", "SH"}):
             raw(ds, tag, vr, (planter.upper if vr in {"CS", "AE"} else planter.word)(keyword).encode())
         elif vr == "UI":
             raw(ds, tag, vr, planter.uid(keyword).encode())

@@ -1,13 +1,17 @@
 """What is planted, and the book that is kept of it."""
 
 import datetime
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .words import Inventor, spelled
+from .words import AGES, Inventor
+
+PART_OF_A_DAY = re.compile(r"\d+[./ ]+\d{2}")
+"""Day and month without the year: Safe Harbor takes all elements of a date but the year."""
 
 Kind = Literal["token", "date", "uid"]
 
@@ -94,6 +98,16 @@ class Planter:
         self._note("token", "0" + "".join(groups), place, forms=(" ".join(groups),))
         return f"030 {' '.join(groups)}"
 
+    def short(self, place: str) -> str:
+        """Two letters and two digits: a hospital number that could be the name of a coil."""
+        text = f"AX{self.inventor.number(2)}"
+        return self._note("token", text, place, forms=(text,))
+
+    def age(self, place: str, style: int) -> str:
+        """An age of 90 to 119, which is as good as a name."""
+        text = AGES[style].format(self.inventor.age())
+        return self._note("token", text, place, forms=(text,))
+
     def name(self, place: str) -> str:
         """A person: family and given name."""
         return f"{self.word(place)}^{self.word(place)}"
@@ -115,9 +129,10 @@ class Planter:
 
     def written_day(self, place: str, style: int | str) -> str:
         """A day in a spelling of comments and reports."""
-        day = self.inventor.day(1921, 2007)
-        text = spelled(day, style)
-        self._note("date", day.strftime("%Y%m%d"), place, forms=(text,))
+        day, text = self.inventor.spelled_day(1921, 2007, style)
+        rest = text.replace(f"{day.year}", "").strip("/. ")
+        forms = (text, rest) if PART_OF_A_DAY.fullmatch(rest) else (text,)
+        self._note("date", day.strftime("%Y%m%d"), place, forms=forms)
         return text
 
     def _note(self, kind: Kind, value: str, place: str, forms: tuple[str, ...] = ()) -> str:

@@ -2,6 +2,7 @@
 
 import datetime
 from collections import defaultdict
+from collections.abc import Iterator
 
 from .pairing import OWN, Pair, mapping
 from .planting import Canaries, as_date
@@ -58,31 +59,26 @@ def _lost(pairs: list[Pair], canaries: Canaries, uids: dict[str, str]) -> list[s
     ]
 
 
-def shifts(pairs: list[Pair]) -> dict[str, set[int]]:
-    """By how many days each patient's dates moved, over all places that hold a day before and after."""
-    found: dict[str, set[int]] = defaultdict(set)
+def _moves(pairs: list[Pair]) -> Iterator[tuple[str, datetime.date, datetime.date]]:
+    """Patient, day before and day after, for all places that hold a day in both."""
     for pair in pairs:
-        if pair.after is None:
-            continue
         for place, value in pair.before.values.items():
-            moved = pair.after.values.get(place, "")
+            moved = pair.after.values.get(place, "") if pair.after is not None else ""
             if _is_day(value) and _is_day(moved) and "Birth" not in place:
-                found[pair.instance.patient].add((as_date(moved) - as_date(value)).days)
+                yield pair.instance.patient, as_date(value), as_date(moved)
+
+
+def shifts(pairs: list[Pair]) -> dict[str, set[int]]:
+    """By how many days each patient's dates moved."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for patient, before, after in _moves(pairs):
+        found[patient].add((after - before).days)
     return found
 
 
-def allowed_days(pairs: list[Pair], canaries: Canaries) -> frozenset[str]:
-    """Planted days that are another day of a patient, moved as it should be: no leak, though they look like one."""
-    moved_by = {patient: days for patient, days in shifts(pairs).items() if days and 0 not in days}
-    planted = {as_date(one) for one in canaries.dates}
-    moved = {
-        as_date(value) + datetime.timedelta(days=days)
-        for pair in pairs
-        for value in pair.before.values.values()
-        if _is_day(value)
-        for days in moved_by.get(pair.instance.patient, ())
-    }
-    return frozenset(day.strftime("%Y%m%d") for day in planted & moved)
+def allowed_days(pairs: list[Pair]) -> frozenset[str]:
+    """Days that stand where a day of the patient was moved to: by chance, they may be another planted day."""
+    return frozenset(after.strftime("%Y%m%d") for _, before, after in _moves(pairs) if after != before)
 
 
 def _is_day(text: str) -> bool:

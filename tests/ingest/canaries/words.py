@@ -48,8 +48,12 @@ SPELLINGS = (
     "{month} {y}",
     "{y:04}-{m:02}",
     "{d} {mon}",
+    "{d:02}/{m:02}",
 )
 
+
+AGES = ("{}-year-old", "{} year", "{}Y", "0{}Y", "aged {}", "{} yo", "F/{}", "{}J.")
+"""Of people past 89, as they are written."""
 
 JAPANESE = "{y}年{m}月{d}日"
 
@@ -72,6 +76,7 @@ class Inventor:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self._used: set[str] = set()
+        self._spelled: set[str] = set()
 
     def word(self) -> str:
         """Nine letters, capitalised."""
@@ -96,6 +101,17 @@ class Inventor:
         span = (datetime.date(last, 12, 31) - (start := datetime.date(first, 1, 1))).days
         draw = lambda: (start + datetime.timedelta(days=self.random.randrange(span))).isoformat()  # noqa: E731
         return datetime.date.fromisoformat(self._fresh(draw))
+
+    def spelled_day(self, first: int, last: int, style: int | str) -> tuple[datetime.date, str]:
+        """A day and its spelling, neither of them seen before."""
+        while (text := spelled(day := self.day(first, last), style)) in self._spelled:
+            pass
+        self._spelled.add(text)
+        return day, text
+
+    def age(self) -> int:
+        """Past 89."""
+        return int(self._fresh(lambda: str(self.random.randrange(90, 120))))
 
     def _word(self) -> str:
         pick = self.random.choice
