@@ -18,6 +18,7 @@ from dpmed.ingest.nifti import Volume, read_nifti, write_nifti
 from dpmed.ingest.pictures import read_picture, write_picture
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.segments import read_mask
 
 SAME_GRID_MM = 1e-2
 AIR_HU = -500
@@ -94,7 +95,7 @@ class Converter:
     def _mask(self, job: Job, image: Volume) -> Volume | None:
         if job.candidate.mask is None or self.scheme is None:
             return None
-        mask = _volume(job.candidate.mask)
+        mask = _mask_volume(job.candidate.mask, image)
         if not _same_grid(mask, image):
             raise Refused(Reason.MASK_GRID)
         values = np.unique(mask.voxels)
@@ -103,6 +104,12 @@ class Converter:
         kind = np.uint8 if values.max(initial=0) <= np.iinfo(np.uint8).max else np.int16
         # The image's own affine, so that the two grids are equal to the bit.
         return Volume(mask.voxels.astype(kind), image.affine)
+
+
+def _mask_volume(part: Part, image: Volume) -> Volume:
+    if part.segments is None:
+        return _volume(part)
+    return Volume(read_mask(part.files[0].path, part.segments, image.affine, image.voxels.shape), image.affine)
 
 
 def _volume(part: Part) -> Volume:

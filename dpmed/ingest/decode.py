@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Int16, Integer
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.utils import as_pixel_options
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PIXELS = (0x7FE0, 0x0010)
 MOST_WHOLE = 2**24
 """Slope or intercept up to which 64-bit whole numbers hold any product with 32 bits."""
+Stored = Integer[np.ndarray, "row column"]
 Slice = Int16[np.ndarray, "column row"] | Float[np.ndarray, "column row"]
 
 
@@ -41,15 +42,22 @@ def read_slices(path: Path, headers: "Sequence[SliceHeader]") -> Iterator[Slice]
 
     Indexed [column, row]; int16 where that is exact, else float32.
     """
+    size = (headers[0].rows, headers[0].columns)
+    frames = read_frames(path, [header.frame or 0 for header in headers], size)
+    return (_physical(stored, header) for header, stored in zip(headers, frames, strict=True))
+
+
+def read_frames(path: Path, wanted: Sequence[int], size: tuple[int, int]) -> Iterator[Stored]:
+    """Stored values of some frames of one file, ascending, each of `size` (rows, columns)."""
     with open_dicom(path) as file:
         with reading():
-            frames = _frames(file, file.header(), [header.frame or 0 for header in headers])
-        for header in headers:
+            frames = _frames(file, file.header(), wanted)
+        for _ in wanted:
             with decoding():
                 stored = next(frames, None)
-            if stored is None or stored.shape != (header.rows, header.columns):
+            if stored is None or stored.shape != size:
                 raise Refused(Reason.TRUNCATED)
-            yield _physical(stored, header)
+            yield stored
 
 
 def read_slice(path: Path, header: "SliceHeader") -> Slice:
@@ -72,13 +80,13 @@ def _physical(stored: np.ndarray, header: "SliceHeader") -> Slice:
     return values.astype(np.float32)
 
 
-def _frames(file: OpenedDicom, header: pydicom.FileDataset, wanted: list[int]) -> Iterator[np.ndarray]:
+def _frames(file: OpenedDicom, header: pydicom.FileDataset, wanted: Sequence[int]) -> Iterator[Stored]:
     """Stored values of some frames. The stream stands at the pixel element."""
     syntax = file.syntax if file.syntax.is_transfer_syntax else ExplicitVRLittleEndian
     options = as_pixel_options(header, transfer_syntax_uid=syntax) | _pixel_element(file)
     decoder = get_decoder(syntax)
     if not syntax.is_encapsulated:
-        return (frame for frame, _ in decoder.iter_array(file.stream, indices=wanted, raw=True, **options))
+        return (frame for frame, _ in decoder.iter_array(file.stream, indices=list(wanted), raw=True, **options))
     return _unpacked(file, decoder, options, wanted)
 
 
@@ -92,7 +100,7 @@ def _pixel_element(file: OpenedDicom) -> dict[str, Any]:
     return {"pixel_keyword": "PixelData", "pixel_vr": vr}
 
 
-def _unpacked(file: OpenedDicom, decoder: Decoder, options: dict[str, Any], wanted: list[int]) -> Iterator[np.ndarray]:
+def _unpacked(file: OpenedDicom, decoder: Decoder, options: dict[str, Any], wanted: Sequence[int]) -> Iterator[Stored]:
     """One compressed frame after the other; each is held against the header before a codec sees it."""
     count, offsets = int(options["number_of_frames"]), options.pop("extended_offsets", None)
     packed = generate_frames(file.stream, number_of_frames=count, extended_offsets=offsets)

@@ -7,13 +7,14 @@ import pydicom
 
 from dpmed.ingest import limits
 from dpmed.ingest.decode import can_decode
-from dpmed.ingest.frames import TRAITS, Frame, frames_of, numbers
+from dpmed.ingest.frames import TRAITS, Frame, frames_of, pixel_spacing
 from dpmed.ingest.geometry import Plane
 from dpmed.ingest.identifiers import Findings, findings
 from dpmed.ingest.opened import OpenedDicom, open_dicom
 from dpmed.ingest.origin import NOT_KNOWN, Origin, origin_of
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.segments import SEGMENTATION, Segments, segments_of
 
 MODALITIES = {"CT": "ct", "MR": "mr", "CR": "xray", "DX": "xray"}
 """DICOM modality to dpmed modality. Which MR sequence a series is, its header does not say reliably: `mr`."""
@@ -23,6 +24,7 @@ WITHOUT_PICTURE = frozenset({"SEG", "SR", "PR", "RTSTRUCT"})
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
 DEPTHS = frozenset({8, 16, 32})
+MASK_DEPTHS = frozenset({1, 8, 16})
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,13 @@ class SliceHeader:
     origin: Origin = NOT_KNOWN
 
 
-def is_media_directory(path: Path) -> bool:
-    """A DICOMDIR, under any name: an index, not a picture."""
-    with open_dicom(path) as file:
-        return file.is_index
+def scan_dicom(
+    path: Path, *, harvest: bool, masks: bool = False
+) -> tuple[tuple[SliceHeader, ...] | Segments | Reason, Findings]:
+    """Read one header. A file that cannot be used still has its identifiers counted where they can be read.
 
-
-def scan_dicom(path: Path, *, harvest: bool) -> tuple[tuple[SliceHeader, ...] | Reason, Findings]:
-    """Read one header. A file that cannot be used still has its identifiers counted where they can be read."""
+    With `masks`, segmentations count as usable.
+    """
     found = Findings()
     try:
         with open_dicom(path) as file, reading():
@@ -65,6 +66,9 @@ def scan_dicom(path: Path, *, harvest: bool) -> tuple[tuple[SliceHeader, ...] | 
             found.tokens |= meta.tokens
             if header.preamble and header.preamble.strip(b"\0"):
                 found.removed["embedded data"] += 1
+            if masks and _text(header, "Modality") == SEGMENTATION:
+                _require_pixels(file, header, remaining, depths=MASK_DEPTHS)
+                return segments_of(header), found
             return _slices(file, header, remaining), found
     except Refused as refused:
         return refused.reason, found
@@ -120,11 +124,13 @@ def _require_picture(header: pydicom.Dataset) -> None:
         raise Refused(Reason.MOSAIC)
 
 
-def _require_pixels(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> None:
+def _require_pixels(
+    file: OpenedDicom, header: pydicom.Dataset, remaining: int, *, depths: frozenset[int] = DEPTHS
+) -> None:
     """Sizes within the limits, a codec at hand, and as many bytes as the header promises."""
     rows, columns, bits = int(header.Rows), int(header.Columns), int(header.BitsAllocated)
     frames = int(header.get("NumberOfFrames") or 1)
-    if frames < 1 or bits not in DEPTHS:
+    if frames < 1 or bits not in depths:
         raise Refused(Reason.DEPTH if frames >= 1 else Reason.UNREADABLE)
     wanted = rows * columns * frames * bits // 8
     if min(rows, columns) < 1 or rows * columns > limits.MAX_SLICE_PIXELS or wanted > limits.MAX_IMAGE_BYTES:
@@ -150,7 +156,7 @@ def _projection(header: pydicom.Dataset) -> Frame:
         raise Refused(Reason.MULTI_FRAME)
     (frame,) = frames_of(header)
     spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
-    plane = Plane((0, 0, 0), (1, 0, 0, 0, 1, 0), numbers(spacing, 2) if spacing else (1.0, 1.0), 1.0)
+    plane = Plane((0, 0, 0), (1, 0, 0, 0, 1, 0), pixel_spacing(spacing) if spacing else (1.0, 1.0), 1.0)
     return Frame(None, plane, frame.rescale, frame.unit, frame.traits)
 
 

@@ -46,6 +46,10 @@ PLACE_POINTERS = frozenset(
 )
 """Dimensions that only say where a frame lies (C.7.6.17)."""
 
+SMALLEST_MM, LARGEST_MM = 1e-4, 1e6
+LARGEST_RESCALE = 1e12
+"""Numbers beyond are damage, and would overflow what is computed from them."""
+
 Lookup = Callable[..., Any]
 
 
@@ -136,7 +140,7 @@ def _rescale(find: Lookup) -> tuple[float, float] | None:
     if slope is None or intercept is None:
         return None
     pair = float(slope), float(intercept)
-    if not np.isfinite(pair).all() or pair[0] == 0:
+    if not np.isfinite(pair).all() or pair[0] == 0 or max(map(abs, pair)) > LARGEST_RESCALE:
         raise Refused(Reason.NO_RESCALE)
     return pair
 
@@ -149,15 +153,21 @@ def _plane(find: Lookup) -> Plane | None:
         return None
     apart = find("PixelMeasuresSequence", "SpacingBetweenSlices") or find("PixelMeasuresSequence", "SliceThickness")
     thickness = abs(float(apart or 0)) or 1.0
-    rows_and_columns = numbers(spacing, 2)
-    if min(rows_and_columns) <= 0 or not np.isfinite(thickness):
+    _numbers([thickness], 1)
+    return Plane(_numbers(position, 3), _numbers(orientation, 6), pixel_spacing(spacing), thickness)
+
+
+def pixel_spacing(value: Any) -> tuple[float, ...]:
+    """Between rows and between columns, in mm, or `Refused`."""
+    spacing = _numbers(value, 2)
+    if min(spacing) < SMALLEST_MM:
         raise Refused(Reason.NO_GEOMETRY)
-    return Plane(numbers(position, 3), numbers(orientation, 6), rows_and_columns, thickness)
+    return spacing
 
 
-def numbers(value: Any, count: int) -> tuple[float, ...]:
-    """So many finite numbers, or `Refused`."""
+def _numbers(value: Any, count: int) -> tuple[float, ...]:
+    """So many finite numbers of a size that lengths in a scanner have."""
     several = tuple(float(number) for number in value)
-    if len(several) != count or not np.isfinite(several).all():
+    if len(several) != count or not np.isfinite(several).all() or max(map(abs, several)) > LARGEST_MM:
         raise Refused(Reason.NO_GEOMETRY)
     return several

@@ -11,6 +11,7 @@ from dpmed.ingest.geometry import Stack
 from dpmed.ingest.origin import NOT_KNOWN, Origin
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms
 from dpmed.ingest.reasons import Reason
+from dpmed.ingest.segments import Segments
 from dpmed.ingest.sources import Source
 
 
@@ -23,6 +24,7 @@ class Part:
     channel: int | None = None
     headers: tuple[SliceHeader, ...] = ()
     stack: Stack | None = None
+    segments: Segments | None = None
 
 
 @dataclass(frozen=True)

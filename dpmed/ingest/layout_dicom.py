@@ -7,14 +7,23 @@ from typing import Literal
 from dpmed.ingest.dicom import SliceHeader
 from dpmed.ingest.division import Division, Subseries, divide
 from dpmed.ingest.jobs import Candidate, HeldBack, Layout, Part
+from dpmed.ingest.layout_masks import with_masks
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.reasons import Reason, Refused
 from dpmed.ingest.roster import Roster, Row, of_rows
+from dpmed.ingest.segments import Segments
 from dpmed.ingest.sources import Source
 
 
-def dicom_layout(headers: Mapping[Source, Sequence[SliceHeader]], roster: Roster | None) -> Layout:
-    """Group slices into volumes, each with its patient, label and place. Labels go by path, then by PatientID."""
+def dicom_layout(
+    headers: Mapping[Source, Sequence[SliceHeader]],
+    roster: Roster | None,
+    masks: Mapping[Source, Segments] | None = None,
+) -> Layout:
+    """Group slices into volumes, each with its patient, label and place. Labels go by path, then by PatientID.
+
+    A segmentation becomes the mask of the one volume of its series that it fits.
+    """
     by_series: dict[str, list[tuple[Source, SliceHeader]]] = defaultdict(list)
     for source, slices in headers.items():
         for header in slices:
@@ -28,7 +37,8 @@ def dicom_layout(headers: Mapping[Source, Sequence[SliceHeader]], roster: Roster
             held += [HeldBack("series", _files(members, rest.slices), rest.reason) for rest in rests]
         except Refused as refused:
             held.append(HeldBack("series", tuple(dict.fromkeys(files)), refused.reason))
-    return Layout(tuple(candidates), tuple(held))
+    candidates, apart = with_masks(candidates, masks or {})
+    return Layout(tuple(candidates), (*held, *apart))
 
 
 def _divided(slices: Sequence[tuple[Source, SliceHeader]]) -> Division:

@@ -54,7 +54,6 @@ class OpenedDicom:
     syntax: UID
     was_deflated: bool = False
     has_meta: bool = True
-    is_index: bool = False
 
     def header(self) -> pydicom.FileDataset:
         """Everything up to the pixels, where the stream then stands. Call it inside `quiet.reading()`."""
@@ -73,6 +72,13 @@ class OpenedDicom:
         return end - here
 
 
+def is_index(path: Path) -> bool:
+    """Whether a file is a DICOMDIR, under any name, by its file meta or its first element. Nothing is inflated."""
+    with path.open("rb") as file, reading():
+        start = _begin(file)
+        return start.is_index or (not start.is_deflated and _told(file.read(6))[0] == DIRECTORY_GROUP)
+
+
 @contextmanager
 def open_dicom(path: Path) -> Iterator[OpenedDicom]:
     """Open a file for reading. Raises `Refused`: too large, no DICOM, or deflated data that inflate past the bound."""
@@ -85,21 +91,36 @@ def open_dicom(path: Path) -> Iterator[OpenedDicom]:
         yield opened
 
 
-def _opened(file: BinaryIO) -> OpenedDicom:
+@dataclass(frozen=True)
+class _Start:
+    """Where the data set begins, and what the file meta says of it."""
+
+    place: int
+    syntax: UID
+    is_index: bool
+
+    @property
+    def is_deflated(self) -> bool:
+        return self.syntax == DeflatedExplicitVRLittleEndian
+
+
+def _begin(file: BinaryIO) -> _Start:
     head = file.read(HEAD)
     is_whole = head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
     if not is_whole and not looks_like_dataset(head):
         raise Refused(Reason.NOT_DICOM)
     file.seek(PREAMBLE + len(MAGIC) if is_whole else 0)
     meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, *_: tag >> 16 != 2)
-    start = file.tell()
     syntax = UID(str(meta.get("TransferSyntaxUID", "")).strip(" \0"))
-    is_index = str(meta.get("MediaStorageSOPClassUID", "")) == MediaStorageDirectoryStorage
-    if syntax == DeflatedExplicitVRLittleEndian:
-        return OpenedDicom(_plain(file, start), start, ExplicitVRLittleEndian, was_deflated=True, is_index=is_index)
-    group, told = _told(file.read(6))
-    is_index |= group == DIRECTORY_GROUP
-    return OpenedDicom(file, start, syntax if syntax else told, has_meta=bool(syntax), is_index=is_index)
+    return _Start(file.tell(), syntax, str(meta.get("MediaStorageSOPClassUID", "")) == MediaStorageDirectoryStorage)
+
+
+def _opened(file: BinaryIO) -> OpenedDicom:
+    start = _begin(file)
+    if start.is_deflated:
+        return OpenedDicom(_plain(file, start.place), start.place, ExplicitVRLittleEndian, was_deflated=True)
+    _, told = _told(file.read(6))
+    return OpenedDicom(file, start.place, start.syntax or told, has_meta=bool(start.syntax))
 
 
 def _told(first: bytes) -> tuple[int, UID]:

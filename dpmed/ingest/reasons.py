@@ -48,6 +48,9 @@ class Reason(StrEnum):
     GRIDS_DIFFER = "images of one case on different grids"
     MASK_GRID = "a mask on another grid than its image"
     MASK_LABELS = "mask values outside the label scheme"
+    MASK_FRACTIONS = "a segmentation in fractions, not in labels"
+    MASK_OVERLAPS = "a segmentation with two segments in one voxel"
+    MASK_TWICE = "several masks for one image"
     MODALITY_TWICE = "two files for one sequence"
 
 

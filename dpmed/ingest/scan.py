@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from dpmed.ingest.detect import Kind
-from dpmed.ingest.dicom import SliceHeader, is_media_directory, scan_dicom
+from dpmed.ingest.dicom import SliceHeader, scan_dicom
 from dpmed.ingest.identifiers import FILE_NAMES
 from dpmed.ingest.nifti import scan_nifti
+from dpmed.ingest.opened import is_index
 from dpmed.ingest.pictures import scan_picture
 from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.segments import Segments
 from dpmed.ingest.sources import Source
 
 MIN_NAME_TOKEN = 5
@@ -22,6 +24,7 @@ class Scan:
     source: Source
     removed: Counter[str]
     slices: tuple[SliceHeader, ...] = ()
+    segments: Segments | None = None
     reason: Reason | None = None
     is_index: bool = False
     tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
@@ -33,28 +36,32 @@ class Scanner:
 
     kind: Kind
     harvest: bool
+    masks: bool = False
+    """Whether DICOM segmentations are wanted."""
 
     def __call__(self, source: Source) -> Scan:
         """Look at one file. Never raises for what is in it."""
         slices: tuple[SliceHeader, ...] = ()
-        reason = None
+        segments, reason = None, None
         if self.kind is Kind.DICOM:
             if _is_index(source):
                 return Scan(source, Counter(), is_index=True)
-            outcome, found = scan_dicom(source.path, harvest=self.harvest)
-            slices, reason = ((), outcome) if isinstance(outcome, Reason) else (outcome, None)
+            outcome, found = scan_dicom(source.path, harvest=self.harvest, masks=self.masks)
+            slices = outcome if isinstance(outcome, tuple) else ()
+            segments = outcome if isinstance(outcome, Segments) else None
+            reason = outcome if isinstance(outcome, Reason) else None
         elif self.kind is Kind.PICTURES:
             found = scan_picture(source.path, harvest=self.harvest)
         else:
             found = scan_nifti(source.path, harvest=self.harvest)
         tokens = found.tokens | (_name_tokens(source.name) if self.harvest else set())
         removed = found.removed + Counter({FILE_NAMES: 1})
-        return Scan(source, removed, slices, reason, tokens=frozenset(tokens))
+        return Scan(source, removed, slices, segments, reason, tokens=frozenset(tokens))
 
 
 def _is_index(source: Source) -> bool:
     try:
-        return is_media_directory(source.path)
+        return is_index(source.path)
     except Refused:
         return False
 

@@ -53,7 +53,7 @@ def survey(request: IngestRequest, scratch: Path) -> Generator[Progress | Note, 
     yield Note(f"{detected.kind}: {len(detected.files)} image files of {len(listed.files)}")
     roster = _roster(request, detected.kind)
     task = _task(request, detected.kind, roster)
-    scanner = Scanner(detected.kind, harvest=request.verify)
+    scanner = Scanner(detected.kind, harvest=request.verify, masks=request.label_scheme is not None)
     workers = workers_for(len(detected.files), request.workers)
     scans = []
     for scan in ordered_map(scanner, detected.files, workers=workers):
@@ -110,7 +110,8 @@ def _task(request: IngestRequest, kind: Kind, roster: Roster | None) -> Task:
 
 def _layout(listed: Inventory, detected: Detected, scans: list[Scan], roster: Roster | None, task: Task) -> Layout:
     if detected.kind is Kind.DICOM:
-        layout = dicom_layout({scan.source: scan.slices for scan in scans if scan.slices}, roster)
+        masks = {scan.source: scan.segments for scan in scans if scan.segments}
+        layout = dicom_layout({scan.source: scan.slices for scan in scans if scan.slices}, roster, masks)
     elif detected.kind is Kind.BRATS:
         layout = brats_layout(detected.files, roster)
     elif detected.kind is Kind.DECATHLON:
