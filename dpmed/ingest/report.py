@@ -1,8 +1,6 @@
 """The scrub report: what came in, what was removed, what was kept and why, what is held back. Counts, never values."""
 
-import html
-from importlib import resources
-from string import Template
+import hashlib
 from typing import Literal
 
 from pydantic import Field
@@ -11,18 +9,23 @@ from dpmed import __version__
 from dpmed.core.record import Record
 from dpmed.ingest.allowed import GROUPING, KEPT
 from dpmed.ingest.identifiers import table
-from dpmed.ingest.reasons import Reason
+from dpmed.ingest.linkage import Anonymity
+from dpmed.ingest.rules.profile import Profile
 from dpmed.ingest.rules.table import edition
 from dpmed.ingest.verify import Searched
 
-LIMITS = (
-    "Text burned into pixels is not looked for in this version: kinds of pictures that usually carry it (ultrasound,"
-    " screenshots, secondary captures) and files that declare it are held back; look at a sample of the others.",
-    "Faces are not removed in this version: a head scan shows its owner's face. Deface head images first.",
-    "Pseudonyms can be traced back by whoever holds the key file. Keep it apart from the dataset.",
-)
+OPTIONS_EDITION = "2024b"
+"""Of PS3.15 E.1-1, for the columns of options in rules/ps315.toml."""
 PSEUDONYMS = "HMAC-SHA-256 under a key file outside the dataset, one subkey per purpose; files are named by it too."
-DATES = "No date and no time is kept. Scans of one patient carry no order."
+KEY_LIMIT = "Pseudonyms can be traced back by whoever holds the key file. Keep it apart from the dataset."
+RARE_LIMIT = "A picture can be known to those who treated the patient. No software changes that."
+PIXELS_NOT_LOOKED_AT = (
+    "Text burned into pixels was not looked for: kinds of pictures that usually carry it (ultrasound, screenshots,"
+    " secondary captures) and files that declare it are held back; look at a sample of the others."
+)
+PIXELS_LOOKED_AT = "Text burned into pixels was looked for by software, which can miss some: look at a sample."
+FACES_NOT_LOOKED_AT = "Faces were not looked for: a head scan shows its owner's face. Deface head images first."
+FACES_LOOKED_AT = "Faces were looked for by software, which can miss some: look at a sample of heads."
 
 
 class HeldLine(Record):
@@ -35,12 +38,17 @@ class HeldLine(Record):
 
 
 class ScrubReport(Record):
-    """The audit of one ingest."""
+    """The audit of one ingest. What is None was not asked for or does not apply.
+
+    `pixels` and `faces` count outcomes in words (`series with text, held back`: 3) under the policy named beside them.
+    """
 
     schema_: Literal["dpmed.scrub/1"] = Field(default="dpmed.scrub/1", alias="schema")
     dpmed_version: str = __version__
     profile: str = "training"
+    profile_sha256: str = ""
     rules: str = ""
+    manifest_sha256: str = ""
     kind: str = ""
     task: str = ""
     files: int = 0
@@ -55,9 +63,17 @@ class ScrubReport(Record):
     identifiers_removed: dict[str, int] = Field(default_factory=dict)
     kept: dict[str, str] = Field(default_factory=dict)
     pseudonyms: str = PSEUDONYMS
-    dates: str = DATES
+    dates: str = ""
+    crosswalk: bool = False
+    pixel_policy: str = ""
+    pixels: dict[str, int] | None = None
+    face_policy: str = ""
+    faces: dict[str, int] | None = None
+    linkage: Anonymity | None = None
+    generalised: tuple[str, ...] = ()
+    patients_suppressed: int = 0
     quarantine: tuple[HeldLine, ...] = ()
-    limits: tuple[str, ...] = LIMITS
+    limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     verified: bool | None = None
     searched: Searched | None = None
@@ -69,78 +85,50 @@ class ScrubReport(Record):
 
 def rules() -> str:
     """Which rule set was applied, in one phrase."""
-    return f"allow-list of {len(KEPT)} attributes; PS3.15 E.1-1 Basic Profile {edition()}, {len(table())} attributes"
+    return (
+        f"allow-list of {len(KEPT)} attributes; DICOM PS3.15 table E.1-1, Basic Profile of edition {edition()}"
+        f" ({len(table())} attributes), options of edition {OPTIONS_EDITION}"
+    )
+
+
+def sha256(text: str) -> str:
+    """What the report quotes of a profile or manifest, so that the signature covers it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dates(profile: Profile, *, as_dicom: bool) -> str:
+    """What became of dates and times."""
+    if not as_dicom:
+        days = "; the manifest counts days from each patient's first study" if "study_day" in profile.attributes else ""
+        return f"No date and no time is kept{days}."
+    if "retain-full-dates" in profile.options:
+        return "Dates and times are kept as they were."
+    if "retain-modified-dates" not in profile.options:
+        return "Dates and times are removed, or replaced by dummies where the object type demands one."
+    times = "moved around the clock likewise" if profile.times == "shift" else "removed"
+    return (
+        f"Dates are moved by a secret number of days for each patient, intervals exact to the day; times are {times}."
+    )
+
+
+def limits(*, pixels: dict[str, int] | None, faces: dict[str, int] | None) -> tuple[str, ...]:
+    """What this report does not promise."""
+    return (
+        PIXELS_NOT_LOOKED_AT if pixels is None else PIXELS_LOOKED_AT,
+        FACES_NOT_LOOKED_AT if faces is None else FACES_LOOKED_AT,
+        KEY_LIMIT,
+        RARE_LIMIT,
+    )
 
 
 KEPT_FROM_DICOM = KEPT | GROUPING
 KEPT_FROM_NIFTI = {"voxels": "the image", "affine": "place, direction and size of voxels"}
 KEPT_FROM_PICTURES = {"pixels": "the image, as grey values", "orientation": "applied to the pixels, then dropped"}
-
-
-def as_html(report: ScrubReport) -> str:
-    """The report as one self-contained page."""
-    page = Template(resources.files("dpmed.ingest").joinpath("report.html").read_text())
-    return page.substitute(
-        version=html.escape(report.dpmed_version),
-        summary=_table(_summary(report)),
-        removed=_table({name: str(n) for name, n in sorted(report.identifiers_removed.items(), key=_by_count)})
-        or "<p>Nothing was found that had to be removed.</p>",
-        kept=_table(report.kept),
-        quarantine=_quarantine(report),
-        pseudonyms=html.escape(report.pseudonyms),
-        dates=html.escape(report.dates),
-        rules=html.escape(report.rules),
-        limits="".join(f"<li>{html.escape(text)}</li>" for text in (*report.limits, *report.notes)),
-        verified=_verified(report.verified),
-    )
-
-
-def _by_count(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]
-
-
-def _summary(report: ScrubReport) -> dict[str, str]:
-    return {
-        "Input": f"{report.kind}, {report.files} files ({report.ignored} of no concern)",
-        "Task": report.task,
-        "Images in": str(report.images_in),
-        "Images in the dataset": str(report.images_out),
-        "Duplicates dropped": str(report.duplicates),
-        "Held back": str(report.quarantined),
-        "Patients": str(report.patients),
-        "Cases": str(report.cases),
-        "Labels without an image": str(report.labels_unmatched),
-    }
-
-
-def _table(rows: dict[str, str]) -> str:
-    if not rows:
-        return ""
-    lines = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows.items())
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _quarantine(report: ScrubReport) -> str:
-    if not report.quarantine:
-        return "<p>Nothing was held back.</p>"
-    head = "<tr><th>Where in the input</th><th>Files</th><th>Reason</th><th>Keyed name</th></tr>"
-    lines = (
-        f"<tr><td>{html.escape(line.what)}</td><td>{line.files}</td><td>{html.escape(line.reason)}</td>"
-        f"<td><code>{html.escape(line.short)}</code></td></tr>"
-        for line in report.quarantine
-    )
-    return f"<table>{head}{''.join(lines)}</table>"
-
-
-def _verified(verified: bool | None) -> str:
-    if verified is None:
-        return "Not searched: run with --verify to look for every original identifier in every byte written."
-    return "Every original identifier was searched for in every byte written; none was found."
-
-
-def own_words() -> bytes:
-    """All text that reports and manifests hold of themselves: words in it, found again, identify nobody."""
-    empty = ScrubReport(rules=rules(), kept=KEPT_FROM_DICOM | KEPT_FROM_NIFTI | KEPT_FROM_PICTURES)
-    classes = " ".join({*table().values(), "private tags unknown attributes file names"})
-    reasons = " ".join(reason.value for reason in Reason)
-    return f"{empty.to_json()}{as_html(empty)}{classes} {reasons}".encode()
+KEPT_ATTRIBUTES = {
+    "sex": "F, M or O; for evaluation by subgroup",
+    "age_band": "ten years, above 89 one band; for evaluation by subgroup",
+    "scanner": "one word for the maker; for evaluation by subgroup",
+    "site": "a keyed pseudonym of the institution; for evaluation by subgroup",
+    "study_day": "days since the patient's first study; for evaluation over time",
+}
+"""Of these the manifest holds what the profile names and the input says."""

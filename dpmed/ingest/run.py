@@ -21,9 +21,9 @@ from dpmed.ingest.needles import Needles
 from dpmed.ingest.objects.export import export
 from dpmed.ingest.objects.outcome import result_of as exported
 from dpmed.ingest.objects.plan import plan
+from dpmed.ingest.page import as_html, own_words
 from dpmed.ingest.pool import Crew, ordered_map, workers_for
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
-from dpmed.ingest.report import as_html, own_words
 from dpmed.ingest.request import IngestDone, IngestRequest
 from dpmed.ingest.rules.profile import load_profile
 from dpmed.ingest.splits import assign_splits

@@ -3,17 +3,21 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
-from dpmed.core.manifest import DATALIST_KEYS, Case, Geometry, Intensity, Manifest, ScrubSummary, Split
+from dpmed.core.manifest import DATALIST_KEYS, Attributes, Case, Geometry, Intensity, Manifest, ScrubSummary, Split
 from dpmed.ingest import report
 from dpmed.ingest.convert import Outcome
 from dpmed.ingest.detect import Kind
 from dpmed.ingest.jobs import HeldBack, Job
+from dpmed.ingest.linkage import Generalised, anonymity, generalised
+from dpmed.ingest.origin import Scan, attributes_of
 from dpmed.ingest.pseudonyms import Pseudonyms
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import HeldLine, ScrubReport
 from dpmed.ingest.request import IngestRequest, IngestResult
+from dpmed.ingest.rules.profile import Profile, load_profile
 from dpmed.ingest.survey import Survey
 from dpmed.ingest.verify import Searched
 
@@ -34,6 +38,22 @@ class Finished:
     splits: Mapping[str, Split]
     pseudonyms: Pseudonyms | None
     searched: Searched | None = None
+
+    @cached_property
+    def profile(self) -> Profile:
+        """What the user asked to be kept."""
+        return load_profile(self.request.profile)
+
+    @cached_property
+    def attributes(self) -> tuple[dict[str, Attributes], Generalised | None]:
+        """The attributes of every case, and what was given up to reach the k that was asked for."""
+        assert self.pseudonyms is not None
+        scans = [Scan(job.case, job.identity, job.candidate.origin) for job, _ in self.written]
+        kept = self.profile.attributes
+        found = attributes_of(scans, kept, self.pseudonyms, age_cap=self.profile.age_cap)
+        if self.request.k_anonymity is None:
+            return found, None
+        return generalised(found, {job.case: job.patient for job, _ in self.written}, self.request.k_anonymity)
 
     @property
     def held(self) -> tuple[HeldBack, ...]:
@@ -73,10 +93,10 @@ class Finished:
         """Words of the manifest that come from its form or the user's declarations, and not from the data."""
         scheme = self.request.label_scheme.to_json() if self.request.label_scheme else ""
         parts = (part.modality for job in self.planned for part in job.candidate.parts)
-        records = (Case, Manifest, ScrubSummary, Geometry)
+        records = (Case, Manifest, ScrubSummary, Geometry, Attributes)
         form = [name for record in records for name in record.model_fields]
         form += [*get_args(Split), *get_args(Intensity), *DATALIST_KEYS, "image", "null", "true", "false", "unknown"]
-        return " ".join((scheme, *form, *parts, self.seen.kind, self.seen.task)).encode()
+        return " ".join((scheme, *form, *parts, self.seen.kind, self.seen.task, self.profile.name)).encode()
 
 
 def result_of(finished: Finished, *, seconds: float) -> IngestResult:
@@ -111,9 +131,16 @@ def _removed(finished: Finished) -> dict[str, int]:
 def report_of(finished: Finished) -> ScrubReport:
     """The audit. Assumes `verify`, if asked for, has passed: otherwise nothing is written."""
     result = result_of(finished, seconds=0)
+    attributes, given_up = finished.attributes
+    linkage = anonymity(
+        {"patient": job.patient, "label": job.candidate.label, **dict(attributes[job.case])}
+        for job, _ in finished.written
+    )
     return ScrubReport(
-        profile=finished.request.profile,
+        profile=finished.profile.name,
+        profile_sha256=report.sha256(finished.profile.to_json()),
         rules=report.rules(),
+        manifest_sha256=report.sha256(manifest_of(finished).to_json()),
         kind=result.kind,
         task=result.task,
         files=finished.seen.files,
@@ -126,7 +153,14 @@ def report_of(finished: Finished) -> ScrubReport:
         cases=result.cases,
         labels_unmatched=result.labels_unmatched,
         identifiers_removed=result.identifiers_removed,
-        kept=KEPT.get(finished.seen.kind, report.KEPT_FROM_NIFTI),
+        kept=KEPT.get(finished.seen.kind, report.KEPT_FROM_NIFTI)
+        | {name: why for name, why in report.KEPT_ATTRIBUTES.items() if name in linkage.columns},
+        dates=report.dates(finished.profile, as_dicom=False),
+        crosswalk=finished.request.crosswalk is not None,
+        linkage=linkage,
+        generalised=given_up.steps if given_up else (),
+        patients_suppressed=given_up.suppressed if given_up else 0,
+        limits=report.limits(pixels=None, faces=None),
         quarantine=(*(_line(held, finished) for held in finished.held), *_missing(finished.seen.missing)),
         notes=finished.seen.layout.notes,
         verified=result.verified,
@@ -162,7 +196,7 @@ def manifest_of(finished: Finished) -> Manifest:
             "label_scheme": finished.request.label_scheme if segments else None,
             "cases": [_case(job, outcome, finished) for job, outcome in finished.written],
             "scrub": ScrubSummary(
-                profile=finished.request.profile,
+                profile=finished.profile.name,
                 identifiers_removed=result.identifiers_removed,
                 images_in=result.images_in,
                 images_out=result.images_out,
@@ -183,6 +217,7 @@ def _case(job: Job, outcome: Outcome, finished: Finished) -> Case:
             "split": finished.splits[job.identity],
             "intensity": outcome.intensity,
             "geometry": outcome.geometry,
+            "attributes": finished.attributes[0][job.case],
             "sha256": outcome.sha256,
         }
     )

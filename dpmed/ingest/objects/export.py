@@ -17,9 +17,9 @@ from dpmed.ingest.objects.exporter import Exporter, Written
 from dpmed.ingest.objects.marks import Marks
 from dpmed.ingest.objects.outcome import manifest_of, report_of, result_of
 from dpmed.ingest.objects.plan import Plan
+from dpmed.ingest.page import as_html, own_words
 from dpmed.ingest.pool import Crew
 from dpmed.ingest.pseudonyms import SEPARATOR
-from dpmed.ingest.report import as_html, own_words
 from dpmed.ingest.request import IngestDone
 from dpmed.ingest.verify import Searched, Searcher, leak, search_outputs
 

@@ -8,6 +8,7 @@ from dpmed.core.manifest import ScrubSummary
 from dpmed.ingest import report
 from dpmed.ingest.detect import Kind
 from dpmed.ingest.identifiers import FILE_NAMES
+from dpmed.ingest.linkage import anonymity, rows_of_traits
 from dpmed.ingest.objects.exporter import Written
 from dpmed.ingest.objects.plan import Plan
 from dpmed.ingest.reasons import Reason
@@ -18,11 +19,11 @@ from dpmed.ingest.sources import Source
 from dpmed.ingest.verify import Searched
 
 KEPT_BY = {
-    Action.KEEP: "attributes kept as they are: numbers, geometry, coded terms",
-    Action.CLEAN: "texts kept word by word where the vocabulary of imaging knows the word",
-    Action.SHIFT: "dates moved by the patient's own shift, times by profile",
-    Action.REMAP: "UIDs, each replaced by a keyed one, so that references hold",
-    Action.DESCEND: "sequences, whose items go by the same rules",
+    Action.KEEP: ("as they are", "of numbers, geometry and coded terms"),
+    Action.CLEAN: ("texts", "kept word by word where the vocabulary of imaging knows the word"),
+    Action.SHIFT: ("dates", "moved by the patient's own shift, times by profile"),
+    Action.REMAP: ("UIDs", "each replaced by a keyed one, so that references hold"),
+    Action.DESCEND: ("sequences", "whose items go by the same rules"),
 }
 
 
@@ -69,7 +70,9 @@ def report_of(plan: Plan, outcomes: Sequence[Written], *, searched: Searched | N
     actions = Counter(entry.action for entry in rules_for(plan.profile).entries.values())
     return ScrubReport(
         profile=plan.profile.name,
+        profile_sha256=report.sha256(plan.profile.to_json()),
         rules=report.rules(),
+        manifest_sha256=report.sha256(manifest_of(plan, outcomes).to_json()),
         kind=result.kind,
         files=plan.files,
         ignored=plan.ignored,
@@ -81,7 +84,13 @@ def report_of(plan: Plan, outcomes: Sequence[Written], *, searched: Searched | N
         cases=result.cases,
         labels_unmatched=result.labels_unmatched,
         identifiers_removed=result.identifiers_removed,
-        kept={str(actions[action]): meaning for action, meaning in KEPT_BY.items()},
+        kept={what: f"{actions[action]} attributes {how}" for action, (what, how) in KEPT_BY.items()},
+        dates=report.dates(plan.profile, as_dicom=True),
+        crosswalk=plan.request.crosswalk is not None,
+        linkage=anonymity(
+            rows_of_traits((one.patient, one.traits, plan.labels.get(one.case)) for one in outcomes if one.sha256)
+        ),
+        limits=report.limits(pixels=None, faces=None),
         quarantine=tuple(_line(plan, source, reason) for source, reason in held_of(plan, outcomes).items()),
         verified=result.verified,
         searched=searched,
