@@ -29,6 +29,16 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_reader_of_text() -> Iterator[None]:
+    """Half a second a picture is for the tests that are about text; they take this back."""
+    from dpmed.ingest.pixels import inspect
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inspect, "is_installed", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def leaks() -> Callable[[Iterable[str], bytes], list[str]]:
     """Which of the planted words a content holds, in either case; a number counts unless it is part of a longer one."""

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
+from dpmed.cli.reidentify import lock_of_crosswalk
 from dpmed.core.errors import ConfigError, ExitCode, InterruptedRun
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ class TaskName(StrEnum):
 
     COVID_CT = "covid-ct"
     BRATS = "brats"
+
+
+class PixelPolicy(StrEnum):
+    """What becomes of pictures with text burned in."""
+
+    GATE = "gate"
+    REDACT = "redact"
+    IGNORE = "ignore"
 
 
 class OutputFormat(StrEnum):
@@ -53,6 +62,20 @@ def ingest(
     profile: Annotated[
         str, typer.Option("--profile", help="basic, training, research-longitudinal or a TOML file.")
     ] = "training",
+    pixels: Annotated[
+        PixelPolicy,
+        typer.Option("--pixels", help="Text burned in: hold the picture back (gate), paint it over (redact), ignore."),
+    ] = PixelPolicy.GATE,
+    k_anonymity: Annotated[
+        int | None,
+        typer.Option(
+            "--k-anonymity", min=2, help="Coarsen sex, age, scanner in the manifest until K patients share each."
+        ),
+    ] = None,
+    crosswalk: Annotated[
+        Path | None,
+        typer.Option("--crosswalk", help="Also write the table from pseudonyms to originals, encrypted, to this file."),
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Search all output for every original identifier.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
     workers: Annotated[
@@ -90,6 +113,10 @@ def ingest(
         seed=seed,
         profile=profile,
         format=output_format.value,
+        pixels=pixels.value,
+        k_anonymity=k_anonymity,
+        crosswalk=crosswalk,
+        lock=lock_of_crosswalk(confirm=True) if crosswalk and not dry_run else None,
     )
     result = _run(request, output)
     if lifetime_epsilon is not None and lifetime_delta is not None and not dry_run:

@@ -19,6 +19,7 @@ from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
 from dpmed.cli.output import Output
 from dpmed.cli.recipes import recipes
+from dpmed.cli.reidentify import reidentify
 from dpmed.cli.train import train
 from dpmed.core.errors import ExitCode, InterruptedRun
 
@@ -28,6 +29,7 @@ AROUND: dict[str, Callable[..., Any] | typer.Typer] = {
     "recipes": recipes,
     "doctor": doctor,
     "bench": bench,
+    "reidentify": reidentify,
 }
 
 

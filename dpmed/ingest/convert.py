@@ -16,6 +16,7 @@ from dpmed.ingest.geometry import geometry
 from dpmed.ingest.jobs import Job, Part
 from dpmed.ingest.nifti import Volume, read_nifti, write_nifti
 from dpmed.ingest.pictures import read_picture, write_picture
+from dpmed.ingest.pixels.inspect import Inspector, look_through
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
 from dpmed.ingest.segments import read_mask
@@ -36,6 +37,8 @@ class Outcome(Record):
     sha256: dict[str, str] = Field(default_factory=dict)
     duplicates: int = 0
     reason: Reason | None = None
+    pixels: str = ""
+    """What looking for text came to, in words; empty where no text can be (volumes of research)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Converter:
     out: Path
     kind: Kind
     scheme: LabelScheme | None
+    look: Inspector
 
     def __call__(self, job: Job) -> Outcome:
         """Write the case of `job`, or say why not; a case that is refused leaves no file."""
@@ -56,6 +60,7 @@ class Converter:
     def _picture(self, job: Job) -> Outcome:
         part = job.candidate.parts[0]
         grey = read_picture(part.files[0].path)
+        text = look_through([grey], self.look)
         name = f"images/{job.case}_{part.modality}.png"
         write_picture(self.out / name, grey)
         rows, columns = grey.shape
@@ -66,6 +71,7 @@ class Converter:
             intensity="display" if grey.dtype == np.uint8 else "arbitrary",
             geometry=Geometry(shape=(rows, columns), spacing_mm=(1.0, 1.0), orientation="unknown"),
             sha256={name: sha256_of(self.out / name)},
+            pixels=text.value,
         )
 
     def _volumes(self, job: Job) -> Outcome:
@@ -75,6 +81,7 @@ class Converter:
         if not all(_same_grid(first, other) for other in volumes.values()):
             raise Refused(Reason.GRIDS_DIFFER)
         mask = self._mask(job, first)
+        text = [self._text(volume) for volume in volumes.values()] if self.kind is Kind.DICOM else []
         images = {modality: f"images/{job.case}_{modality}.nii.gz" for modality in volumes}
         for modality, name in images.items():
             write_nifti(self.out / name, volumes[modality])
@@ -90,7 +97,13 @@ class Converter:
             geometry=geometry(first.voxels.shape, first.affine),
             sha256={name: sha256_of(self.out / name) for name in written},
             duplicates=_duplicates(job.candidate.parts[0]),
+            pixels=text[0] if text else "",
         )
+
+    def _text(self, volume: Volume) -> str:
+        """Slices as they were acquired, [row, column]: voxels are [column, row, slice]."""
+        slices = [volume.voxels[..., number].T for number in range(volume.voxels.shape[2])]
+        return look_through(slices, self.look).value
 
     def _mask(self, job: Job, image: Volume) -> Volume | None:
         if job.candidate.mask is None or self.scheme is None:

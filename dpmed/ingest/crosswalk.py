@@ -145,6 +145,20 @@ def write_crosswalk(path: Path, entries: tuple[Entry, ...], lock: Lock, *, datas
     write_atomic(path, line + sealed, mode=0o600)
 
 
+def write_if_asked(
+    path: Path | None,
+    lock: Lock | None,
+    identities: Mapping[str, str],
+    pseudonyms: Pseudonyms,
+    *,
+    dated: bool,
+    dataset: Path,
+) -> None:
+    """The crosswalk of an ingest, where one was asked for."""
+    if path is not None and lock is not None:
+        write_crosswalk(path, entries_of(identities, pseudonyms, dated=dated), lock, dataset=dataset)
+
+
 def read_crosswalk(path: Path, lock: Lock) -> tuple[Entry, ...]:
     """The table. Raises `MismatchError` for a wrong secret or a changed file; the two cannot be told apart."""
     if not path.is_file():

@@ -7,6 +7,7 @@ from typing import Literal
 from dpmed.core.errors import ConfigError
 from dpmed.core.labels import LabelScheme
 from dpmed.core.manifest import Task
+from dpmed.ingest.crosswalk import Lock
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class IngestRequest:
     """One ingest. `workers` None chooses by the size of the input; the result is the same for any number.
 
     `profile` is a name or the path of a TOML file. `k_anonymity` generalises the attributes in the manifest until
-    every patient shares them with that many; `crosswalk` is where the encrypted table of pseudonyms goes.
+    every patient shares them with that many; `crosswalk` is where the encrypted table of pseudonyms goes, under `lock`.
+    `pixels` says what becomes of pictures with text burned in.
     """
 
     source: Path
@@ -45,6 +47,8 @@ class IngestRequest:
     fractions: SplitFractions = field(default_factory=SplitFractions)
     k_anonymity: int | None = None
     crosswalk: Path | None = None
+    lock: Lock | None = field(default=None, repr=False)
+    pixels: Literal["gate", "redact", "ignore"] = "gate"
 
 
 @dataclass(frozen=True)

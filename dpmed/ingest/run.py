@@ -15,6 +15,7 @@ from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Split
 from dpmed.ingest.convert import Converter, Outcome
+from dpmed.ingest.crosswalk import require_place, write_if_asked
 from dpmed.ingest.jobs import Job, fingerprint, jobs
 from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
 from dpmed.ingest.needles import Needles
@@ -22,6 +23,7 @@ from dpmed.ingest.objects.export import export
 from dpmed.ingest.objects.outcome import result_of as exported
 from dpmed.ingest.objects.plan import plan
 from dpmed.ingest.page import as_html, own_words
+from dpmed.ingest.pixels.inspect import Policy, inspector
 from dpmed.ingest.pool import Crew, ordered_map, workers_for
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
 from dpmed.ingest.request import IngestDone, IngestRequest
@@ -55,6 +57,8 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
     """
     started = time.monotonic()
     _require_places(request)
+    if request.crosswalk is not None:
+        require_place(request.crosswalk, dataset=request.out)
     load_profile(request.profile)  # a wrong one is refused before anything is looked at
     require_fresh(request.out, resume=request.resume)
     key = _key(request)
@@ -103,6 +107,8 @@ def _write(
     report = report_of(finished)
     write_atomic(folder.scrub_report, report.to_json())
     write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
+    identities = {job.patient: job.identity for job, _ in finished.written}
+    write_if_asked(request.crosswalk, request.lock, identities, pseudonyms, dated=False, dataset=request.out)
     write_atomic(folder.manifest, manifest_of(finished).to_json())
     journal.remove()
     yield IngestDone(result_of(finished, seconds=time.monotonic() - started))
@@ -116,7 +122,7 @@ def _convert(
     earlier = {job.case: _if_intact(request.out, journal.outcome(marks[job.case])) for job in planned}
     done = {case: outcome for case, outcome in earlier.items() if outcome is not None}
     left = [job for job in planned if job.case not in done]
-    converter = Converter(request.out, seen.kind, request.label_scheme)
+    converter = Converter(request.out, seen.kind, request.label_scheme, inspector(Policy(request.pixels)))
     workers = workers_for(sum(len(job.candidate.files) for job in left), request.workers)
     for position, outcome in enumerate(ordered_map(converter, left, workers=workers), start=1):
         journal.add(marks[outcome.case], outcome)
@@ -221,7 +227,9 @@ def _room_on_disk() -> Iterator[None]:
 
 def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> str:
     scheme = request.label_scheme.to_json() if request.label_scheme else ""
-    return pseudonyms.fingerprint(SEPARATOR.join((str(request.source.resolve()), seen.kind, seen.task, scheme)))
+    return pseudonyms.fingerprint(
+        SEPARATOR.join((str(request.source.resolve()), seen.kind, seen.task, scheme, request.pixels))
+    )
 
 
 def _nothing_usable(request: IngestRequest, seen: Survey, outcomes: Sequence[Outcome]) -> NoInputError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dpmed.core.files import sha256_of
 from dpmed.ingest.objects.facts import Facts
 from dpmed.ingest.objects.values import Person
+from dpmed.ingest.pixels.inspect import Verdict
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms
 from dpmed.ingest.sources import Source
 
@@ -24,6 +25,7 @@ class Batch:
     modality: str
     person: Person = field(repr=False)
     objects: tuple[tuple[Source, str], ...] = field(repr=False)
+    verdicts: tuple[Verdict, ...] = field(repr=False)
 
     @property
     def files(self) -> tuple[Source, ...]:
@@ -45,13 +47,20 @@ def without_copies(facts: Mapping[Source, Facts]) -> tuple[dict[Source, Facts], 
     return {source: fact for source, fact in facts.items() if source in kept}, len(facts) - len(kept)
 
 
-def batches(facts: Mapping[Source, Facts], pseudonyms: Pseudonyms) -> tuple[Batch, ...]:
-    """Every object in a batch of its series, in an order that says nothing about the input."""
+def series_of(facts: Mapping[Source, Facts]) -> dict[tuple[str, str, str], list[Source]]:
+    """Objects by patient, study and series."""
     by_series: dict[tuple[str, str, str], list[Source]] = defaultdict(list)
     for source, fact in facts.items():
         by_series[fact.identity, fact["study"], fact["series"]].append(source)
+    return by_series
+
+
+def batches(
+    facts: Mapping[Source, Facts], verdicts: Mapping[Source, Verdict], pseudonyms: Pseudonyms
+) -> tuple[Batch, ...]:
+    """Every object in a batch of its series, in an order that says nothing about the input."""
     made = []
-    for (identity, study, series), sources in by_series.items():
+    for (identity, study, series), sources in series_of(facts).items():
         patient = pseudonyms.patient(identity)
         folder = "/".join(
             (
@@ -70,7 +79,8 @@ def batches(facts: Mapping[Source, Facts], pseudonyms: Pseudonyms) -> tuple[Batc
                     folder=folder,
                     modality=facts[sources[0]]["modality"],
                     person=_person(identity, pseudonyms),
-                    objects=tuple(named[start : start + MOST_FILES]),
+                    objects=(objects := tuple(named[start : start + MOST_FILES])),
+                    verdicts=tuple(verdicts[source] for source, _ in objects),
                 )
             )
     return tuple(sorted(made, key=lambda batch: (batch.folder, batch.objects[0][1])))

@@ -9,6 +9,7 @@ from dpmed.core.errors import NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
+from dpmed.ingest.crosswalk import write_if_asked
 from dpmed.ingest.journal import Journal, clear_half_written
 from dpmed.ingest.needles import Needles
 from dpmed.ingest.objects.batches import Batch
@@ -40,13 +41,23 @@ def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Not
         reasons = ", ".join(result_of(plan, outcomes, seconds=0).quarantined_by_reason)
         raise NoInputError(f"no object could be written: {reasons}", hint="see docs/cli.md for what is refused and why")
     searched = (yield from _verify(plan, outcomes, journal)) if request.verify else None
+    _write_proofs(plan)
     folder = DatasetFolder(request.out)
     report = report_of(plan, outcomes, searched=searched)
     write_atomic(folder.scrub_report, report.to_json())
     write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
+    dated = "retain-modified-dates" in plan.profile.options
+    write_if_asked(request.crosswalk, request.lock, plan.identities, plan.pseudonyms, dated=dated, dataset=request.out)
     write_atomic(folder.manifest, manifest_of(plan, outcomes).to_json())
     journal.remove()
     yield IngestDone(result_of(plan, outcomes, seconds=time.monotonic() - started))
+
+
+def _write_proofs(plan: Plan) -> None:
+    """A picture of where text was found in what is held back, named as the report names the file; no letter in it."""
+    for source, verdict in plan.verdicts.items():
+        if verdict.proof:
+            write_atomic(plan.request.out / "quarantine" / f"{plan.pseudonyms.file(source.name)}.png", verdict.proof)
 
 
 def _batches(plan: Plan, crew: Crew, journal: Journal[Written]) -> Generator[Progress, None, tuple[Written, ...]]:
@@ -84,7 +95,7 @@ def _is_intact(out: Path, outcome: Written) -> bool:
 
 
 def _settings(plan: Plan) -> str:
-    parts = ("dicom", str(plan.request.source.resolve()), plan.profile.to_json())
+    parts = ("dicom", plan.request.pixels, str(plan.request.source.resolve()), plan.profile.to_json())
     return plan.pseudonyms.fingerprint(SEPARATOR.join(parts))
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from dpmed.core.files import sha256_of
 from dpmed.core.record import Record
 from dpmed.ingest.objects.batches import Batch
-from dpmed.ingest.objects.instance import Scrubber
-from dpmed.ingest.objects.values import remapper
+from dpmed.ingest.objects.instance import Scrubbed, Scrubber
+from dpmed.ingest.objects.values import Person, remapper
+from dpmed.ingest.pixels.inspect import Outcome, Verdict
+from dpmed.ingest.pixels.redact import redact_file
 from dpmed.ingest.pseudonyms import Uids
 from dpmed.ingest.reasons import Reason, Refused
 from dpmed.ingest.rules.compile import rules_for
@@ -48,13 +51,13 @@ class Exporter:
         held: dict[int, Reason] = {}
         removed: Counter[str] = Counter()
         traits: dict[str, str] = {}
-        for source, name in batch.objects:
+        for (source, name), verdict in zip(batch.objects, batch.verdicts, strict=True):
             try:
-                scrubbed = self._scrubber.scrub(source.path, folder / name, batch.person)
+                scrubbed, digest = self._write(source.path, folder / name, batch.person, verdict)
             except Refused as refused:
                 held[source.ordinal] = refused.reason
                 continue
-            sha256[f"{batch.folder}/{name}"] = scrubbed.sha256
+            sha256[f"{batch.folder}/{name}"] = digest
             removed += scrubbed.removed
             traits |= scrubbed.traits
         return Written(
@@ -67,6 +70,18 @@ class Exporter:
             removed=dict(removed),
             traits=traits,
         )
+
+    def _write(self, source: Path, target: Path, person: Person, verdict: Verdict) -> tuple[Scrubbed, str]:
+        clean = "NO" if verdict.outcome is Outcome.CLEAN else None
+        scrubbed = self._scrubber.scrub(source, target, person, burned_in=clean)
+        if not verdict.boxes:
+            return scrubbed, scrubbed.sha256
+        try:
+            redact_file(target, dict(verdict.boxes))
+        except Refused:
+            target.unlink()
+            raise
+        return scrubbed, sha256_of(target)
 
     @cached_property
     def _scrubber(self) -> Scrubber:

@@ -17,6 +17,7 @@ from dpmed.ingest.reasons import Reason, Refused
 
 WANTED = {
     0x00080005: "charset",
+    0x00080008: "image_type",
     0x00080016: "sop_class",
     0x00080018: "instance",
     0x00080060: "modality",
@@ -24,6 +25,8 @@ WANTED = {
     0x00100021: "issuer",
     0x0020000D: "study",
     0x0020000E: "series",
+    0x00280010: "rows",
+    0x00280301: "burned_in",
 }
 LAST = max(WANTED)
 DIRECTORY_GROUP = 0x0004
@@ -42,6 +45,11 @@ class Facts:
     def is_index(self) -> bool:
         """A DICOMDIR: it lists other files and is none itself."""
         return self["sop_class"] == MEDIA_DIRECTORY
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether it is a picture."""
+        return bool(self["rows"])
 
     @property
     def identity(self) -> str:

@@ -90,7 +90,9 @@ def report_of(plan: Plan, outcomes: Sequence[Written], *, searched: Searched | N
         linkage=anonymity(
             rows_of_traits((one.patient, one.traits, plan.labels.get(one.case)) for one in outcomes if one.sha256)
         ),
-        limits=report.limits(pixels=None, faces=None),
+        pixel_policy=plan.request.pixels,
+        pixels=(pixels := dict(Counter(verdict.outcome.value for verdict in plan.verdicts.values()).most_common())),
+        limits=report.limits(pixels=pixels, faces=None),
         quarantine=tuple(_line(plan, source, reason) for source, reason in held_of(plan, outcomes).items()),
         verified=result.verified,
         searched=searched,

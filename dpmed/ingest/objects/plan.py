@@ -9,8 +9,10 @@ from typing import Literal
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.ingest.detect import Detected, Kind, detect
-from dpmed.ingest.objects.batches import Batch, batches, without_copies
+from dpmed.ingest.objects.batches import Batch, batches, series_of, without_copies
 from dpmed.ingest.objects.facts import Facts, look
+from dpmed.ingest.pixels.inspect import Policy, Verdict, inspector
+from dpmed.ingest.pixels.risk import risk
 from dpmed.ingest.pool import Crew, workers_for
 from dpmed.ingest.pseudonyms import Pseudonyms
 from dpmed.ingest.reasons import Reason
@@ -55,7 +57,9 @@ class Plan:
     pseudonyms: Pseudonyms = field(repr=False)
     batches: tuple[Batch, ...]
     held: Mapping[Source, Reason] = field(repr=False)
+    verdicts: Mapping[Source, Verdict] = field(repr=False)
     labels: Mapping[str, Literal[0, 1]]
+    identities: Mapping[str, str] = field(repr=False)
     files: int
     ignored: int
     missing: int
@@ -87,7 +91,10 @@ def plan(
             facts[source] = looked.found
         yield Progress("reading headers", number, len(detected.files))
     facts, copies = without_copies(facts)
-    planned = batches(facts, pseudonyms)
+    verdicts = yield from _inspect(facts, request, crew)
+    held |= {source: verdict.reason for source, verdict in verdicts.items() if verdict.reason}
+    facts = {source: fact for source, fact in facts.items() if source not in held}
+    planned = batches(facts, verdicts, pseudonyms)
     if not planned:
         raise NoInputError("no usable DICOM object", hint="see docs/cli.md for what dpmed ingest accepts and refuses")
     roster = read_roster(request.labels, with_labels=True) if request.labels else None
@@ -97,7 +104,9 @@ def plan(
         pseudonyms=pseudonyms,
         batches=planned,
         held=held,
+        verdicts=verdicts,
         labels=_labels(planned, facts, roster) if roster else {},
+        identities={pseudonyms.patient(fact.identity): fact.identity for fact in facts.values()},
         files=len(listed.files),
         ignored=detected.ignored + indexes,
         missing=listed.missing,
@@ -105,6 +114,23 @@ def plan(
         labels_unmatched=roster.unmatched if roster else 0,
         tokens=frozenset(tokens),
     )
+
+
+def _inspect(
+    facts: Mapping[Source, Facts], request: IngestRequest, crew: Crew
+) -> Generator[Progress | Note, None, dict[Source, Verdict]]:
+    """What the pixels of every object say, series by series."""
+    look_into = inspector(Policy(request.pixels))
+    if look_into.policy is not Policy.IGNORE and not look_into.reads:
+        yield Note("pixels are judged by the kind of object alone: the extra `ocr`, which reads them, is not installed")
+    series = list(series_of(facts).values())
+    tasks = [[(source.path, risk(facts[source].values), facts[source].has_pixels) for source in one] for one in series]
+    verdicts: dict[Source, Verdict] = {}
+    for number, (sources, found) in enumerate(zip(series, crew.map(look_into, tasks), strict=True), start=1):
+        verdicts |= zip(sources, found, strict=True)
+        if look_into.reads:
+            yield Progress("looking for text in pixels", number, len(series))
+    return verdicts
 
 
 def _some(files: Sequence[Source]) -> list[Sequence[Source]]:

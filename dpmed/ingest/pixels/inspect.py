@@ -1,0 +1,142 @@
+"""What is to be done about text in the pixels of a series: nothing, hold it back, or paint it over."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from pydicom.pixels.utils import iter_pixels
+
+from dpmed.core.errors import ConfigError
+from dpmed.ingest.pixels.proof import picture_of_boxes
+from dpmed.ingest.pixels.redact import fill
+from dpmed.ingest.pixels.risk import Risk
+from dpmed.ingest.pixels.series import search
+from dpmed.ingest.pixels.text import Box, TextFinder, is_installed
+from dpmed.ingest.quiet import reading
+from dpmed.ingest.reasons import Reason, Refused
+
+Frames = tuple[tuple[int, tuple[Box, ...]], ...]
+"""The boxes of a file by frame number, as a value."""
+
+
+class Policy(StrEnum):
+    """What `--pixels` says."""
+
+    GATE = "gate"
+    REDACT = "redact"
+    IGNORE = "ignore"
+
+
+class Outcome(StrEnum):
+    """What became of one file, for the report."""
+
+    CLEAN = "looked at, no text"
+    HELD = "held back"
+    PAINTED = "painted over"
+    KIND = "not looked at: its kind seldom carries text"
+    IGNORED = "not looked at, as asked"
+    NO_PIXELS = "without pixels"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one file. `proof` is a picture of the places, without what stands there."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    boxes: Frames = ()
+    proof: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Looks into the pixels of one series. A plain value, so that any process can do it."""
+
+    policy: Policy
+    reads: bool
+    """Whether the reader of text is installed; without it the kind of object decides alone."""
+
+    def __call__(self, series: Sequence[tuple[Path, Risk, bool]]) -> list[Verdict]:
+        """A verdict for each file, given with its risk and whether it has pixels. Never raises for what is in them."""
+        if self.policy is Policy.IGNORE:
+            return [Verdict(Outcome.IGNORED)] * len(series)
+        if not self.reads:
+            return [self._by_kind(risk, has_pixels=has_pixels) for _, risk, has_pixels in series]
+        pictures = [path for path, _, has_pixels in series if has_pixels]
+        try:
+            found = _found(pictures)
+        except Refused:
+            # Pixels that no codec decodes cannot be looked at: the kind of object decides, as if nothing could read.
+            return [self._by_kind(risk, has_pixels=has_pixels) for _, risk, has_pixels in series]
+        return [
+            self._read(path, risk, found.get(path, {})) if has_pixels else Verdict(Outcome.NO_PIXELS)
+            for path, risk, has_pixels in series
+        ]
+
+    def _by_kind(self, risk: Risk, *, has_pixels: bool) -> Verdict:
+        if not has_pixels:
+            return Verdict(Outcome.NO_PIXELS)
+        return Verdict(Outcome.KIND) if risk is Risk.RARE else Verdict(Outcome.HELD, Reason.BURNED_IN)
+
+    def _read(self, path: Path, risk: Risk, boxes: Mapping[int, tuple[Box, ...]]) -> Verdict:
+        if boxes and self.policy is Policy.REDACT:
+            return Verdict(Outcome.PAINTED, boxes=tuple(sorted(boxes.items())))
+        if boxes:
+            return Verdict(Outcome.HELD, Reason.TEXT, proof=_proof(path, boxes))
+        # Text is declared, and none was found: what cannot be seen cannot be painted over either.
+        return Verdict(Outcome.HELD, Reason.BURNED_IN) if risk is Risk.DECLARED else Verdict(Outcome.CLEAN)
+
+
+def look_through(slices: Sequence[np.ndarray], look: Inspector) -> Outcome:
+    """Pixels that are already decoded, [row, column] each: painted over in place, or `Refused` where they have text."""
+    if look.policy is Policy.IGNORE or not look.reads:
+        return Outcome.IGNORED if look.policy is Policy.IGNORE else Outcome.KIND
+    found = search(lambda: iter(slices), _finder())
+    if found and look.policy is Policy.GATE:
+        raise Refused(Reason.TEXT)
+    for number, boxes in found.items():
+        slices[number][...] = fill(slices[number], boxes)
+    return Outcome.PAINTED if found else Outcome.CLEAN
+
+
+def inspector(policy: Policy) -> Inspector:
+    """For a policy on this machine. Raises `ConfigError` where painting over is asked for and nothing can read."""
+    if policy is Policy.REDACT and not is_installed():
+        raise ConfigError(
+            "--pixels redact needs the extra `ocr`", hint='pip install "dpmed[ocr]", or use --pixels gate'
+        )
+    return Inspector(policy, reads=is_installed())
+
+
+def _found(paths: Sequence[Path]) -> dict[Path, dict[int, tuple[Box, ...]]]:
+    """Boxes by file and frame. Raises `Refused` where a picture cannot be decoded."""
+    places: list[tuple[Path, int]] = []
+
+    def frames() -> Iterator[np.ndarray]:
+        places.clear()
+        for path in paths:
+            with reading():
+                for number, frame in enumerate(iter_pixels(path)):
+                    places.append((path, number))
+                    yield frame
+
+    found: dict[Path, dict[int, tuple[Box, ...]]] = {}
+    for index, boxes in search(frames, _finder()).items():
+        path, number = places[index]
+        found.setdefault(path, {})[number] = boxes
+    return found
+
+
+@cache
+def _finder() -> TextFinder:
+    return TextFinder()
+
+
+def _proof(path: Path, boxes: Mapping[int, tuple[Box, ...]]) -> bytes:
+    first = min(boxes)
+    with reading():
+        frame = next(iter(iter_pixels(path, indices=[first])))
+        return picture_of_boxes(frame, boxes[first])
