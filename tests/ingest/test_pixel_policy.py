@@ -34,8 +34,8 @@ def write_on(path):
 
 @pytest.fixture
 def source(tmp_path):
-    """One patient; the first slice is a series of its own, to be written on."""
-    write_covid_ct(tmp_path / "in", patients=1)
+    """Two patients; the first slice is a series of its own, to be written on."""
+    write_covid_ct(tmp_path / "in", patients=2)
     files = sorted(path for path in (tmp_path / "in").rglob("*") if path.is_file() and path.suffix != ".csv")
     data = pydicom.dcmread(files[0])
     data.SeriesInstanceUID = "1.2.3.99"
