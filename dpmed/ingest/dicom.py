@@ -155,8 +155,10 @@ def _projection(header: pydicom.Dataset) -> Frame:
     if int(header.get("NumberOfFrames") or 1) != 1:
         raise Refused(Reason.MULTI_FRAME)
     (frame,) = frames_of(header)
-    spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
-    plane = Plane((0, 0, 0), (1, 0, 0, 0, 1, 0), pixel_spacing(spacing) if spacing else (1.0, 1.0), 1.0)
+    stated = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
+    # Some devices write zeros for what they do not know.
+    spacing = pixel_spacing(stated) if stated and any(float(mm) for mm in stated) else (1.0, 1.0)
+    plane = Plane((0, 0, 0), (1, 0, 0, 0, 1, 0), spacing, 1.0)
     return Frame(None, plane, frame.rescale, frame.unit, frame.traits)
 
 

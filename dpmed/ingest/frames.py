@@ -6,38 +6,42 @@ C.7.6.16). Legacy converted objects keep what had no group of its own as unassig
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from dpmed.ingest import limits
 from dpmed.ingest.geometry import Plane
 from dpmed.ingest.reasons import Reason, Refused
 
-TRAITS = {
+Path = tuple[str, ...]
+"""Keywords of sequences, then of an attribute; one keyword alone stands at the top."""
+
+TRAITS: dict[str, tuple[Path, ...]] = {
     "stack": (("FrameContentSequence", "StackID"),),
     "kind": (
         ("CTImageFrameTypeSequence", "FrameType"),
         ("MRImageFrameTypeSequence", "FrameType"),
-        ("", "ImageType"),
+        ("ImageType",),
     ),
-    "component": (("MRImageFrameTypeSequence", "ComplexImageComponent"), ("", "ComplexImageComponent")),
-    "echo": (("MREchoSequence", "EffectiveEchoTime"), ("", "EchoTime")),
-    "inversion": (("MRModifierSequence", "InversionTimes"), ("", "InversionTime")),
-    "b-value": (("MRDiffusionSequence", "DiffusionBValue"), ("", "DiffusionBValue")),
+    "component": (("MRImageFrameTypeSequence", "ComplexImageComponent"), ("ComplexImageComponent",)),
+    "echo": (("MREchoSequence", "EffectiveEchoTime"), ("EchoTime",)),
+    "inversion": (("MRModifierSequence", "InversionTimes"), ("InversionTime",)),
+    "b-value": (("MRDiffusionSequence", "DiffusionBValue"), ("DiffusionBValue",)),
     "direction": (
         ("MRDiffusionSequence", "DiffusionGradientDirectionSequence", "DiffusionGradientOrientation"),
-        ("", "DiffusionGradientOrientation"),
+        ("DiffusionGradientOrientation",),
     ),
-    "temporal": (("FrameContentSequence", "TemporalPositionIndex"), ("", "TemporalPositionIdentifier")),
-    "trigger": (("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"), ("", "TriggerTime")),
-    "energy": (("CTXRayDetailsSequence", "KVP"), ("", "KVP")),
-    "kernel": (("CTReconstructionSequence", "ConvolutionKernel"), ("", "ConvolutionKernel")),
-    "acquisition": (("FrameContentSequence", "FrameAcquisitionNumber"), ("", "AcquisitionNumber")),
+    "temporal": (("FrameContentSequence", "TemporalPositionIndex"), ("TemporalPositionIdentifier",)),
+    "trigger": (("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"), ("TriggerTime",)),
+    "energy": (("CTXRayDetailsSequence", "KVP"), ("KVP",)),
+    "kernel": (("CTReconstructionSequence", "ConvolutionKernel"), ("ConvolutionKernel",)),
+    "acquisition": (("FrameContentSequence", "FrameAcquisitionNumber"), ("AcquisitionNumber",)),
     "dimensions": (),
-    "time": (("FrameContentSequence", "FrameAcquisitionDateTime"), ("", "AcquisitionTime")),
+    "time": (("FrameContentSequence", "FrameAcquisitionDateTime"), ("AcquisitionTime",)),
 }
 """What may divide a series, most telling first, and where it is written: in a functional group, else at the top."""
 UNASSIGNED = "UnassignedPerFrameConvertedAttributesSequence"
@@ -50,7 +54,7 @@ SMALLEST_MM, LARGEST_MM = 1e-4, 1e6
 LARGEST_RESCALE = 1e12
 """Numbers beyond are damage, and would overflow what is computed from them."""
 
-Lookup = Callable[..., Any]
+Lookup = Callable[[Path], Any]
 
 
 @dataclass(frozen=True)
@@ -77,44 +81,51 @@ def frames_of(header: pydicom.Dataset) -> tuple[Frame, ...]:
         raise Refused(Reason.TOO_LARGE)
     if len(groups) != count:
         raise Refused(Reason.UNREADABLE)
-    shared = (header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+    shared = _shared(header)
     pointers = [item.get("DimensionIndexPointer") for item in header.get("DimensionIndexSequence") or ()]
     beside_place = [number for number, pointer in enumerate(pointers) if pointer not in PLACE_POINTERS]
-    return tuple(_frame(n, _in_groups(header, shared, group), beside_place) for n, group in enumerate(groups))
+    return tuple(_frame(n, _in_groups(group, shared), beside_place) for n, group in enumerate(groups))
 
 
 def _at_the_top(header: pydicom.Dataset) -> Lookup:
-    def find(*path: str) -> Any:
-        return header.get(path[-1])
+    return lambda path: _dig(header, path[-1:])
+
+
+def _in_groups(own: pydicom.Dataset, common: Lookup) -> Lookup:
+    """Look in the frame's own groups, then in what all frames share."""
+
+    def find(path: Path) -> Any:
+        value = _dig(own, path if len(path) > 1 else (UNASSIGNED, *path))
+        return common(path) if value is None else value
 
     return find
 
 
-def _in_groups(header: pydicom.Dataset, shared: pydicom.Dataset, group: pydicom.Dataset) -> Lookup:
-    """Look in the frame's own groups, then in those of all frames; what has no group, among the unassigned."""
-
-    def find(*path: str) -> Any:
-        if path[0]:
-            return next((value for place in (group, shared) if (value := _dig(place, path)) is not None), None)
-        value = _dig(group, (UNASSIGNED, path[-1]))
-        return header.get(path[-1]) if value is None else value
-
-    return find
+def _shared(header: pydicom.Dataset) -> Lookup:
+    """What holds for every frame: looked up once each, in the shared groups or at the top."""
+    groups = (header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+    return cache(lambda path: _dig(groups if len(path) > 1 else header, path))
 
 
-def _dig(place: pydicom.Dataset, path: tuple[str, ...]) -> Any:
+def _dig(place: pydicom.Dataset, path: Path) -> Any:
     """The value at the end of a path of sequences, in the first item of each; None where it breaks off."""
-    for name in path[:-1]:
-        items = place.get(name)
+    *sequences, last = _tags(path)
+    for tag in sequences:
+        items = place[tag].value if tag in place else None
         if not items:
             return None
         place = items[0]
-    return place.get(path[-1])
+    return place[last].value if last in place else None
+
+
+@cache
+def _tags(path: Path) -> tuple[BaseTag, ...]:
+    return tuple(Tag(keyword) for keyword in path)
 
 
 def _frame(number: int | None, find: Lookup, beside_place: list[int] | None = None) -> Frame:
-    traits = [next((text for path in paths if (text := _text(find(*path)))), "") for paths in TRAITS.values()]
-    indices = find("FrameContentSequence", "DimensionIndexValues") if beside_place else None
+    traits = [next((text for path in paths if (text := _text(find(path)))), "") for paths in TRAITS.values()]
+    indices = find(("FrameContentSequence", "DimensionIndexValues")) if beside_place else None
     if indices is not None and beside_place:
         several = [indices] if isinstance(indices, int) else list(indices)
         traits[list(TRAITS).index("dimensions")] = _text([several[n] for n in beside_place if n < len(several)])
@@ -122,7 +133,7 @@ def _frame(number: int | None, find: Lookup, beside_place: list[int] | None = No
         number=number,
         plane=_plane(find),
         rescale=_rescale(find),
-        unit=_text(find("PixelValueTransformationSequence", "RescaleType")),
+        unit=_text(find(("PixelValueTransformationSequence", "RescaleType"))),
         traits=tuple(traits),
     )
 
@@ -136,7 +147,7 @@ def _text(value: Any) -> str:
 
 def _rescale(find: Lookup) -> tuple[float, float] | None:
     group = "PixelValueTransformationSequence"
-    slope, intercept = find(group, "RescaleSlope"), find(group, "RescaleIntercept")
+    slope, intercept = find((group, "RescaleSlope")), find((group, "RescaleIntercept"))
     if slope is None or intercept is None:
         return None
     pair = float(slope), float(intercept)
@@ -146,12 +157,12 @@ def _rescale(find: Lookup) -> tuple[float, float] | None:
 
 
 def _plane(find: Lookup) -> Plane | None:
-    position = find("PlanePositionSequence", "ImagePositionPatient")
-    orientation = find("PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = find("PixelMeasuresSequence", "PixelSpacing")
+    position = find(("PlanePositionSequence", "ImagePositionPatient"))
+    orientation = find(("PlaneOrientationSequence", "ImageOrientationPatient"))
+    spacing = find(("PixelMeasuresSequence", "PixelSpacing"))
     if not position or not orientation or not spacing:
         return None
-    apart = find("PixelMeasuresSequence", "SpacingBetweenSlices") or find("PixelMeasuresSequence", "SliceThickness")
+    apart = find(("PixelMeasuresSequence", "SpacingBetweenSlices")) or find(("PixelMeasuresSequence", "SliceThickness"))
     thickness = abs(float(apart or 0)) or 1.0
     _numbers([thickness], 1)
     return Plane(_numbers(position, 3), _numbers(orientation, 6), pixel_spacing(spacing), thickness)

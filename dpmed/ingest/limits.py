@@ -8,9 +8,11 @@ MAX_IMAGE_BYTES = 4 * 2**30
 MAX_INFLATED_BYTES = 512 * 2**20
 """Of a deflated DICOM file, which is inflated in memory."""
 MAX_SLICE_PIXELS = 2**26
-MAX_FRAMES = 2**15
+MAX_FRAMES = 2**14
 MAX_SEQUENCE_DEPTH = 32
 MAX_ELEMENTS = 200_000
+MAX_ITEMS = 250_000
+"""Of all sequences of one object, and fragments of its pixels."""
 MAX_ZIP_FILES = 500_000
 MAX_ZIP_BYTES = 64 * 2**30
 MAX_CSV_BYTES = 256 * 2**20

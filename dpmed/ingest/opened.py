@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import pydicom
 from pydicom.datadict import dictionary_has_tag
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -38,6 +38,10 @@ META_GROUP, DIRECTORY_GROUP = 0x0002, 0x0004
 FIRST_GROUPS = frozenset({META_GROUP, DIRECTORY_GROUP, 0x0008})
 LONGEST_FIRST_VALUE = 2**16
 PIECE = 2**20
+SEARCHED = 32 * 2**20
+"""As far as a header reaches; hostile ones are small, large files are so by their pixels."""
+ITEM_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
 LONG_VRS = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
 
@@ -58,7 +62,8 @@ class OpenedDicom:
     def header(self) -> pydicom.FileDataset:
         """Everything up to the pixels, where the stream then stands. Call it inside `quiet.reading()`."""
         self.stream.seek(0)
-        header = pydicom.dcmread(self.stream, stop_before_pixels=True, force=True)
+        _require_few_items(self.stream)
+        header = read_partial(self.stream, stop_when=_UntilPixels(), force=True)
         if header.original_encoding[0] is None or not len(header):
             raise Refused(Reason.UNREADABLE)
         return header
@@ -70,6 +75,27 @@ class OpenedDicom:
         end = self.stream.seek(0, io.SEEK_END)
         self.stream.seek(here)
         return end - here
+
+
+class _UntilPixels:
+    """Stops a parser at the pixels, and refuses a header of endless elements."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def __call__(self, tag: int, *_: object) -> bool:
+        self._seen += 1
+        if self._seen > limits.MAX_ELEMENTS:
+            raise Refused(Reason.TOO_LARGE)
+        return tag in PIXEL_TAGS
+
+
+def _require_few_items(stream: BinaryIO) -> None:
+    """Parsing an item takes a thousand times as long as reading it; where a header has too many, it is not begun."""
+    content = stream.read(SEARCHED)
+    stream.seek(0)
+    if max(content.count(mark) for mark in ITEM_MARKS) > limits.MAX_ITEMS:
+        raise Refused(Reason.TOO_LARGE)
 
 
 def is_index(path: Path) -> bool:
