@@ -1,4 +1,9 @@
-"""NIfTI in and out: read within bounds, written with a fresh header that carries a grid and nothing else."""
+"""NIfTI in and out: read within bounds, written with a fresh header that carries a grid and nothing else.
+
+A file is read as far as its header says: bytes after the voxels are left behind, as are header texts, extensions and
+what gzip keeps beside the content. BIDS sidecars (.json) are not read: no field of the manifest needs them, and what
+is not read cannot get through.
+"""
 
 import gzip
 import io
@@ -28,6 +33,8 @@ MAX_OFFSET = 2**24
 GZIP_MEMBER = 16
 """Added to the window size, it makes zlib write a gzip member: no name, no comment, time zero."""
 PIECE = 2**20
+GZIP_SAYS_MORE = 0x04 | 0x08 | 0x10
+"""Flags of a member with extra field, name or comment (RFC 1952, 2.3.1)."""
 GZIP_LEVEL = 1
 """As nibabel has it: higher levels cost several times the time for a few per cent of a scan."""
 
@@ -88,7 +95,7 @@ def _opened(path: Path) -> IO[bytes]:
 def _gzip_keeps_a_name(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
-    return head[:2] == GZIP_MAGIC and (bool(head[3] & 0x08) or head[4:8] != b"\0\0\0\0")
+    return head[:2] == GZIP_MAGIC and (bool(head[3] & GZIP_SAYS_MORE) or head[4:8] != b"\0\0\0\0")
 
 
 def _header(file: IO[bytes]) -> tuple[bytes, nib.Nifti1Header]:

@@ -210,6 +210,42 @@ def test_a_code_stream_of_another_size_never_reaches_its_codec(make, tmp_path, m
     assert refusal.value.reason is Reason.UNREADABLE
 
 
+ITEM, SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE000, 0), struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+
+
+@pytest.mark.parametrize(
+    "padding",
+    [
+        struct.pack("<HH2sHL", 0x08, 0x1115, b"SQ", 0, 0xFFFFFFFF) + ITEM * 3000 + SEQUENCE_END,
+        b"".join(struct.pack("<HH2sH", 0x09, 0x1000 + n, b"LO", 0) for n in range(3000)),
+    ],
+    ids=["items", "elements"],
+)
+def test_endless_headers_are_refused_before_they_are_parsed(make, tmp_path, monkeypatch, padding):
+    monkeypatch.setattr(limits, "MAX_ITEMS", 2000)
+    monkeypatch.setattr(limits, "MAX_ELEMENTS", 2000)
+    content = encoded(make.dataset(PIXELS), "plain")
+    place = content.index(b"\x10\x00\x10\x00PN")
+    (tmp_path / "x").write_bytes(content[:place] + padding + content[place:])
+    monkeypatch.setattr("dpmed.ingest.dicom.findings", lambda *a, **k: pytest.fail("was parsed"))
+    assert reason_of(tmp_path / "x") is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"ImagePositionPatient": ["1e300", "-1e300", "0"]}, Reason.NO_GEOMETRY),
+        ({"PixelSpacing": ["1e-300", "1"]}, Reason.NO_GEOMETRY),
+        ({"SliceThickness": "1e300"}, Reason.NO_GEOMETRY),
+        ({"RescaleSlope": "1e300"}, Reason.NO_RESCALE),
+        ({"BitsAllocated": 64}, Reason.DEPTH),
+        ({"BitsAllocated": 1}, Reason.DEPTH),
+    ],
+)
+def test_numbers_that_no_scanner_has_are_refused(make, tmp_path, values, reason):
+    assert reason_of(make.slice(tmp_path / "x", PIXELS, **values)) is reason
+
+
 def test_a_compressed_picture_cut_short_is_not_half_a_picture(make, tmp_path):
     pixels = np.random.default_rng(5).integers(0, 4000, (32, 48)).astype(np.uint16)
     header = make.dataset(pixels)

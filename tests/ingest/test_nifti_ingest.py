@@ -159,6 +159,25 @@ def test_headers_are_fresh(make, tmp_path):
     assert got.result.identifiers_removed["free text"] == 4
 
 
+def test_what_gzip_and_a_sidecar_say_stays_behind(make, tmp_path):
+    """Name, comment, extra field and time of the gzip member, and a BIDS sidecar with an institution in it."""
+    make.case(tmp_path / "in", "alpha", ("t1",), mask=None)
+    path = tmp_path / "in" / "alpha" / "alpha_t1.nii.gz"
+    body = gzip.compress(gzip.decompress(path.read_bytes()), mtime=0)[10:]
+    extra = b"Ap\x08\0Larkspur"
+    member = b"\x1f\x8b\x08\x1c" + (1551661200).to_bytes(4, "little") + b"\0\x03" + len(extra).to_bytes(2, "little")
+    path.write_bytes(member + extra + b"Quillfeather.nii\0" + b"Brambleby was here\0" + body)
+    path.with_name("alpha_t1.json").write_text('{"InstitutionName": "Larkspur", "PatientName": "Quillfeather"}')
+    got = make.run(tmp_path / "in", tmp_path / "out", task="brats")
+    out = make.snapshot(tmp_path / "out")
+    (image,) = (content for name, content in out.items() if name.startswith("images/"))
+    assert image[:10] == b"\x1f\x8b\x08\0\0\0\0\0\x04\x03"
+    everything = b"".join(out.values()) + gzip.decompress(image)
+    assert [word for word in (b"Larkspur", b"Quillfeather", b"Brambleby") if word in everything] == []
+    # The member's name and time, and the name of the file itself.
+    assert got.result.identifiers_removed["file names"] == 2
+
+
 def test_truncated_files_are_held_back_and_the_rest_is_written(make, tmp_path):
     for name in ("alpha", "beta", "gamma"):
         make.case(tmp_path / "in", name, ("t1",), mask=None)
