@@ -63,7 +63,7 @@ class Folder:
         path.write_bytes(change(self.planter, content) if change else content)
         self.written[name] = ds
         self.references += [(ds.SOPInstanceUID, self.written[other].SOPInstanceUID) for other in names]
-        who = visit.patient.number
+        who = str(ds.PatientID)
         self.instances.append(
             Instance(
                 str(path.relative_to(self.root)), number, who, modality, STORAGE + sop_class, ds.SOPInstanceUID, **flags

@@ -2,7 +2,6 @@
 
 import io
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -164,12 +163,6 @@ def _wordy_offset_table(planter: Planter, pixels: bytes) -> bytes:
 
 def _after_the_stream(planter: Planter) -> bytes:
     return planter.name("after the deflated stream").encode()
-
-
-def inflated(content: bytes) -> bytes:
-    """The data set of a deflated file."""
-    length = int.from_bytes(content[140:144], "little")
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[144 + length :])
 
 
 def _counted(text: bytes) -> bytes:
