@@ -316,3 +316,44 @@ def test_a_profile_of_ones_own_keeps_and_removes(source, tmp_path):
     assert got.InstitutionName == "Larkmoor Infirmary"
     assert "PatientSex" not in got
     assert got.SeriesDescription == "covidnet chest"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("AX T2 FLAIR 5mm", "AX T2 FLAIR 5mm"),
+        ("chest 17 05 1963", "chest"),
+        ("head 24/12", "head"),
+        ("12. March 1961 brain", "brain"),
+        ("brain F/97", "brain"),
+        ("brain 102 year", "brain"),
+        ("chest 100 kV", "chest 100 kV"),
+        ("head MRN 7300148 tel 555 123 456", "head"),
+        ("", ""),
+    ],
+)
+def test_numbers_stay_in_texts_only_where_they_measure(text, kept):
+    from dpmed.ingest.rules.table import terms, vocabulary
+    from dpmed.ingest.rules.text import Cleaner
+
+    assert Cleaner(vocabulary(), terms()).text(text) == kept
+
+
+def test_codes_stay_in_the_form_of_their_scheme(source, tmp_path):
+    data = ct()
+    data.ProcedureCodeSequence = Sequence()
+    for scheme, value in (("SCT", "39607008"), ("SCT", "73001481"), ("DCM", "113100"), ("99LOCAL", "CTCHEST")):
+        code = Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, "Chest"
+        data.ProcedureCodeSequence.append(code)
+    saved(data, source)
+    got = scrubbed(source, tmp_path)
+    assert [code.CodeValue for code in got.ProcedureCodeSequence] == ["39607008", "REMOVED", "113100", "REMOVED"]
+
+
+def test_a_palette_is_as_long_as_its_descriptor_says(source, tmp_path):
+    data = ct()
+    data.add_new(0x00281101, "US", [4, 0, 16])
+    data.add_new(0x00281201, "OW", np.arange(4, dtype="<u2").tobytes() + b"Tamsin Brindlemoor")
+    saved(data, source)
+    assert scrubbed(source, tmp_path)[0x00281201].value == np.arange(4, dtype="<u2").tobytes()

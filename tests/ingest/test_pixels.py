@@ -138,13 +138,13 @@ def tissue():
 
 
 def test_tissue_without_text_has_none(finder, tissue):
-    assert finder.find(tissue, 255 - tissue) == ()
+    assert finder.find(tissue) == ()
 
 
 @pytest.mark.parametrize(("size", "place"), [(12, (20, 20)), (12, (90, 130)), (16, (60, 60))])
 def test_a_name_on_tissue_is_found_and_covered(finder, tissue, size, place):
     picture, ink = written_on(tissue, "QUILLFEATHER^OTTOLINE", size=size, place=place, contrast=90)
-    boxes = finder.find(picture, 255 - picture)
+    boxes = finder.find(picture)
     covered = np.zeros(picture.shape, bool)
     for box in boxes:
         covered[box.top : box.bottom, box.left : box.right] = True

@@ -23,21 +23,23 @@ NUMERIC = frozenset(ITEM_BYTES)
 
 
 SEQUENCE_VRS = frozenset({b"SQ", b"UN", b""})
-KNOWN_SCHEMES = frozenset(
-    {"DCM", "SCT", "SRT", "SNM3", "99SDM", "LN", "UCUM", "UMLS", "FMA", "RADLEX", "RADELEMENT", "NCIt", "BI", "ICD10"}
-    | {"ICD10CM", "ICDO3", "NEU", "MDC", "ACR", "ITIS_TSN", "PUBCHEM_CID", "RXNORM", "DCMUID", "DICOM"}
-)
-"""Coding schemes of public bodies (PS3.16 chapter 8). What a local code says, only its maker knows."""
 FOREIGN_SCHEME = b"99REMOVED"
+
+
+CHANNELS, SAMPLES, SAMPLE_BITS, WAVEFORM = 0x003A0005, 0x003A0010, 0x54001004, 0x54001010
+PALETTES = {0x00281201: 0x00281101, 0x00281202: 0x00281102, 0x00281203: 0x00281103}
+"""Palettes and the descriptors that say how many entries they have."""
+SIZES = frozenset({CHANNELS, SAMPLES, SAMPLE_BITS, *PALETTES.values()})
 
 
 @dataclass
 class Level:
-    """One data set in the making: the data set of the file, or of an item."""
+    """One data set in the making: the data set of the file, or of an item. `sizes` say how long its tables may be."""
 
     written: dict[int, bytes] = field(default_factory=dict)
     creators: dict[int, Mapping[int, str]] = field(default_factory=dict)
     coded: dict[int, bytes] = field(default_factory=dict)
+    sizes: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class DataSet:
@@ -100,6 +102,10 @@ class DataSet:
             level.coded[tag] = raw
         else:
             value = self._values.treat(entry if vr == entry.vr else replace(entry, vr=vr), raw)
+            if tag in SIZES:
+                level.sizes[tag] = walker.numbers(raw)
+            if value and (tag in PALETTES or tag == WAVEFORM):
+                value = value[: _table_bytes(tag, len(value), level.sizes)]
             if value is not None:
                 level.written[tag] = self._encoding.element(tag, vr, value)
 
@@ -152,7 +158,7 @@ class DataSet:
         """A code stays if a public scheme defines it; a local one becomes a code that says nothing."""
         scheme = level.coded.get(CODING_SCHEME, b"").strip(b" \0")
         value = level.coded.get(CODE_VALUE, b"").strip(b" \0")
-        if scheme.decode("latin-1") not in KNOWN_SCHEMES or not self._values.is_code(value):
+        if not self._values.is_code(scheme, value):
             self._values.removed[LOCAL_CODE] += 1
             scheme, value = FOREIGN_SCHEME, REMOVED
         for tag, content in ((CODE_VALUE, value), (CODING_SCHEME, scheme)):
@@ -171,11 +177,24 @@ class DataSet:
             raise Refused(Reason.DOCUMENT)
         self._count(entry.kind if entry and entry.kind else UNKNOWN, element, end)
         if entry and entry.kind in TELLING and entry.vr != "SQ" and element.length != UNDEFINED:
-            self._values.harvest(walker.buffer[element.start : end])
+            self._values.harvest(walker.buffer[element.start : end], entry.kind)
 
     def _count(self, kind: str, element: Element, end: int) -> None:
         if end > element.start:
             self._values.removed[kind] += 1
+
+
+def _table_bytes(tag: int, length: int, sizes: Mapping[int, tuple[int, ...]]) -> int:
+    """How much of a palette or waveform its own header accounts for (PS3.3 C.7.6.3.1, C.10.9)."""
+    if tag == WAVEFORM:
+        channels, samples, bits = (sizes.get(name, (0,))[0] for name in (CHANNELS, SAMPLES, SAMPLE_BITS))
+        size = channels * samples * bits // 8
+        return size + size % 2
+    descriptor = sizes.get(PALETTES[tag], (0,))
+    entries = descriptor[0] or 2**16
+    # Entries of 8 bits are found in 8 bits and in 16.
+    is_wide = descriptor[-1] > 8 or length >= 2 * entries
+    return entries * (2 if is_wide else 1) if len(descriptor) == 3 else 0
 
 
 def _written_vr(vr: str, wanted: str) -> str:
@@ -186,4 +205,6 @@ def _written_vr(vr: str, wanted: str) -> str:
         return vr
     if vr in BULK and wanted in BULK:
         return vr
+    if wanted == "US" and vr == "OW":
+        return vr  # tables that the dictionary knows as either
     return "" if {vr, wanted} & (NUMERIC | BULK | {"SQ"}) else wanted

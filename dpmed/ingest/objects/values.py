@@ -11,6 +11,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.charset import decode_bytes, encode_string
 from pydicom.valuerep import TEXT_VR_DELIMS
 
+from dpmed.ingest.objects.codes import is_code
 from dpmed.ingest.objects.encoding import Encoding
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.rules.compile import BULK, WHEN, Action, Entry, Rules
@@ -24,7 +25,6 @@ REMOVED = b"REMOVED"
 IMPROPER = "improper values"
 """What does not fit its representation: a name where a number belongs."""
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-CODE = re.compile(rb"[A-Za-z]{0,4}-?[0-9A-Fa-f.\-]{1,18}|[A-Za-z0-9{}\[\]/.%*^_\-]{1,10}")
 AGE = re.compile(r"(\d{3})([DWMY])")
 DATE = re.compile(r"(\d{4})[.\-/]?(\d\d)[.\-/]?(\d\d)")
 TIME = re.compile(r"(\d\d):?(?:(\d\d):?(?:(\d\d)(\.\d{1,6})?)?)?")
@@ -83,7 +83,10 @@ class Values:
     def treat(self, entry: Entry, raw: bytes) -> bytes | None:
         """The new value, or None where the attribute goes. `raw` is not empty."""
         if entry.kind in TELLING:
-            self.harvest(raw)
+            self.harvest(raw, entry.kind)
+        if entry.most and len(raw) > entry.most * ITEM_BYTES.get(entry.vr, len(raw)):
+            self.removed[IMPROPER] += 1
+            return None
         treated = self._treatments[entry.action](raw, entry.vr)
         if treated == b"" and entry.required:
             treated = DUMMY.get(entry.vr, REMOVED)
@@ -91,13 +94,14 @@ class Values:
             self.removed[entry.kind or IMPROPER] += 1
         return treated
 
-    def harvest(self, raw: bytes) -> None:
+    def harvest(self, raw: bytes, kind: str) -> None:
         """Remember what a name or a number says, where it could be taken for something else."""
-        self.harvested |= _ambiguous(self.words(raw), self.cleaner)
+        self.harvested |= _ambiguous(self.words(raw), kind, self.cleaner)
 
-    def is_code(self, value: bytes) -> bool:
-        """Whether this looks like a code of a public scheme, and is no number of this patient's."""
-        return bool(CODE.fullmatch(value)) and value.decode("latin-1").casefold() not in self.banned
+    def is_code(self, scheme: bytes, value: bytes) -> bool:
+        """Whether this is a code as its public scheme forms them, and no number of this patient's."""
+        code = value.decode("latin-1")
+        return code.casefold() not in self.banned and is_code(scheme.decode("latin-1"), code, self.cleaner.terms)
 
     def words(self, raw: bytes) -> str:
         """Bytes of text as characters, in the character sets of the data set."""
@@ -110,7 +114,7 @@ class Values:
         if vr in ITEM_BYTES:
             return raw if _is_binary_number(raw, vr) else None
         if vr in BULK:
-            return raw
+            return None if _is_text(raw) else raw
         if vr in {"DS", "IS"}:
             return raw if self._are_numbers(raw) else None
         if vr == "CS":
@@ -196,19 +200,25 @@ def _moved(match: re.Match[str], days: int) -> str:
 
 def _is_binary_number(raw: bytes, vr: str) -> bool:
     """Whole numbers of this size, and not letters in disguise; four bytes of a float may look like text by chance."""
-    text = raw.rstrip(b"\0")
-    is_text = len(text) >= (5 if vr == "FL" else 4) and text.isascii() and text.decode().isprintable()
-    return len(raw) % ITEM_BYTES[vr] == 0 and not is_text
+    return len(raw) % ITEM_BYTES[vr] == 0 and not (_is_text(raw) and not (vr == "FL" and len(raw) == 4))
+
+
+def _is_text(raw: bytes) -> bool:
+    """Whether bytes that should be numbers are letters from end to end, as they stand or in 16 bits each."""
+    for text in (raw.rstrip(b"\0"), raw[::2].rstrip(b"\0") if not any(raw[1::2]) else b""):
+        if len(text) >= 4 and text.isascii() and text.decode().isprintable():
+            return True
+    return False
 
 
 @lru_cache(maxsize=4096)
-def _ambiguous(text: str, cleaner: Cleaner) -> frozenset[str]:
-    words = {word.casefold() for word in re.findall(r"[^\W_]+", text)}
-    return frozenset(
-        word
-        for word in words
-        if (len(word) > 1 and cleaner.knows(word)) or (len(word) >= TELLING_NUMBER and word[0].isdigit())
-    )
+def _ambiguous(text: str, kind: str, cleaner: Cleaner) -> frozenset[str]:
+    """Of a name, the words that are words of imaging too; of a number, the parts that could stand in a description."""
+    words = {word.casefold() for word in re.findall(r"[^\W_]+", text) if len(word) > 1}
+    if kind == "names":
+        return frozenset(word for word in words if cleaner.knows(word))
+    numbers = {word for word in words if any(map(str.isdigit, word))}
+    return frozenset(word for word in numbers if len(word) >= TELLING_NUMBER or cleaner.text(word) == word)
 
 
 def remapper(uids: Callable[[str], str]) -> Callable[[str], str]:

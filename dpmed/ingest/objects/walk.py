@@ -93,6 +93,12 @@ class Walker:
         except struct.error:
             raise Short from None
 
+    def numbers(self, raw: bytes) -> tuple[int, ...]:
+        """The unsigned numbers of a value, 16 bits each, or 32 where it is one of four bytes."""
+        if len(raw) == 4:
+            return self._long(raw, 0)
+        return tuple(self._short(raw, place)[0] for place in range(0, len(raw) - 1, 2))
+
     def _end_of_sequence(self, element: Element, depth: int) -> int:
         """Step over a sequence of undefined length: the only way to its end is through it."""
         if depth >= limits.MAX_SEQUENCE_DEPTH:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from dpmed.ingest.pixels.text import Box, Picture, TextFinder, thin_in
+from dpmed.ingest.pixels.text import BRIGHT, Box, Picture, TextFinder, thin_in
 
 Frames = Callable[[], Iterator[np.ndarray]]
 """Gives the frames anew each time: stored values, [row, column] or [row, column, colour]."""
@@ -22,11 +22,12 @@ def search(frames: Frames, finder: TextFinder) -> dict[int, tuple[Box, ...]]:
     if bright is None or dark is None:
         return {}
     if count <= MOST_ALONE:
-        looked = ((number, finder.find(grey(frame), 255 - grey(frame))) for number, frame in enumerate(frames()))
+        looked = ((number, finder.find(grey(frame))) for number, frame in enumerate(frames()))
         return {number: boxes for number, boxes in looked if boxes}
-    ways = _levels(bright), 255 - _levels(dark)
-    candidates = finder.find(*ways)
-    return _concerned(frames(), candidates, *ways) if candidates else {}
+    candidates = finder.find(_levels(bright))
+    if np.median(_levels(dark)) > BRIGHT:  # letters blacker than all tissue are lost in the other projection
+        candidates += finder.find(_levels(dark))
+    return _concerned(frames(), candidates, _levels(bright), 255 - _levels(dark)) if candidates else {}
 
 
 def grey(frame: np.ndarray) -> Picture:

@@ -26,6 +26,8 @@ FAINTEST = 60
 LEAST_SCORE, LEAST_CHARACTERS = 0.5, 3
 FAINT_SHARE = 0.25
 """Of a box's strokes, at which a stroke still counts: a line that runs from lung into bone fades."""
+BRIGHT = 100
+"""Median grey of pictures on which black letters can stand: pages and photographs, not slices."""
 SAME_DENSITY = 0.5
 """Of the share of strokes in a box, up to which its neighbourhood is taken for the same line."""
 WHOLE = 0.5
@@ -87,17 +89,23 @@ def is_installed() -> bool:
 class TextFinder:
     """Reads lines. The engine is loaded with the first picture, in the process that needs it."""
 
-    def find(self, *pictures: Picture) -> tuple[Box, ...]:
-        """Lines of at least three letters or digits, marks left out. Pictures of one place are read as one.
+    def find(self, picture: Picture) -> tuple[Box, ...]:
+        """Lines of at least three letters or digits, marks left out, in pixels of `picture`.
 
-        Only bright strokes are seen: for black letters give the picture's negative as well.
+        Bright letters are looked for, and black ones too where the picture is bright.
         """
-        rows, columns = pictures[0].shape
+        found = self._bright(picture)
+        if np.median(picture) > BRIGHT:
+            found += self._bright(255 - picture)
+        return found
+
+    def _bright(self, picture: Picture) -> tuple[Box, ...]:
+        rows, columns = picture.shape
         scale = min(max(LONG_SIDE / max(rows, columns), 0.5), 2.0)
-        seen = np.max([thin_in(_resized(picture, scale)) for picture in pictures], axis=0)
-        boxes = [box for box in self._read(_brightened(seen), scale) if not is_mark(box.text)]
+        larger = _resized(picture, scale)
+        boxes = [box for box in self._read(_brightened(thin_in(larger)), scale) if not is_mark(box.text)]
         if boxes:  # where there is text, a second look at the picture itself finds what the first caught by half
-            boxes += [box for box in self._read(_resized(pictures[0], scale), scale) if not is_mark(box.text)]
+            boxes += [box for box in self._read(larger, scale) if not is_mark(box.text)]
         small = (box for box in boxes if (box.right - box.left) * (box.bottom - box.top) < WHOLE * rows * columns)
         return tuple(box.grown((rows, columns)) for box in small)
 

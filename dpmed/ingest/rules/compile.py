@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR
 
 from dpmed.ingest.rules.profile import Profile
 from dpmed.ingest.rules.table import Rule, allowed, safe_private, table
@@ -66,6 +66,8 @@ class Entry:
     vr: str
     kind: str = ""
     required: bool = False
+    most: int = 0
+    """How many numbers a binary value may hold; 0 where the standard sets no limit."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Rules:
 @cache
 def rules_for(profile: Profile) -> Rules:
     """Compile a profile."""
-    entries = {tag: Entry(_kept(vr), vr) for tag, vr in allowed().items()}
+    entries = {tag: Entry(_kept(vr), vr, most=_most(tag)) for tag, vr in allowed().items()}
     for rule in table().values():
         vr = _vr(rule.tag)
         entries[rule.tag] = Entry(_governed(rule, vr, profile), vr, rule.kind, required="D" in rule.basic)
@@ -157,6 +159,13 @@ def _special(profile: Profile, entries: Mapping[int, Entry]) -> dict[int, Entry]
     for tag in profile.removed_tags:
         special[tag] = Entry(Action.DROP, _vr(tag), entries[tag].kind if tag in entries else "free text")
     return special
+
+
+@cache
+def _most(tag: int) -> int:
+    """The upper end of the value multiplicity in the data dictionary."""
+    last = dictionary_VM(tag).split("-")[-1]
+    return int(last) if last.isdigit() else 0
 
 
 @cache

@@ -5,7 +5,7 @@ they mean. What is a word of imaging and also a name (Long, Brown) is dropped wh
 """
 
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 DATE_LIKE = re.compile(r"(?<!\d)\d{1,4}([./\-:])\d{1,2}\1\d{1,4}(?!\d)")
@@ -15,9 +15,17 @@ DATE_IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 DIGIT_RUN = re.compile(r"\d(?:[ ().+\-]{0,2}\d)*")
+AGE = re.compile(
+    r"(?<!\w)(?:[mfw]\s*/?\s*)?\d{1,3}[\s\-]*(?:yo|y/o|yrs?|y|years?|j|jahre|jaar|ans|a[nñ]os|anni|anos)(?:[\s\-]*old)?(?!\w)"
+    r"|(?<!\w)[mfw]\s*/\s*\d{1,3}(?!\d)",
+    re.IGNORECASE,
+)
 YEAR = re.compile(r"(?<!\d)(?:18|19|20)\d\d(?!\d)")
 MOST_DIGITS = 4
 """Of a run of numbers with only spaces, dots or dashes between: dates, telephone and record numbers are longer."""
+UNITS = frozenset({"mm", "cm", "ml", "kv", "kvp", "kev", "ma", "mas", "ms", "hz", "mhz", "mg", "hu", "deg", "s", "bpm"})
+OLD, OLDEST = 90, 120
+"""Years of age that Safe Harbor does not let stand."""
 MOST_PIECES = 3
 """Of one word: T2w, B30f, 3D, 5mm. What mixes more letters and digits is a code of somebody's."""
 MOST_TEXTS = 10_000
@@ -46,10 +54,15 @@ class Cleaner:
         return self._known[text, banned]
 
     def _cleaned(self, text: str, banned: Set[str]) -> str:
-        for pattern in (DATE_LIKE, DATE_IN_WORDS, YEAR):
+        for pattern in (DATE_LIKE, DATE_IN_WORDS, AGE, YEAR):
             text = pattern.sub(" ", text)
         text = DIGIT_RUN.sub(_unless_long, text)
-        kept = [chunk if self._stays(chunk, banned) else " " for chunk in CHUNK.findall(text)]
+        chunks = CHUNK.findall(text)
+        lonely = _lonely_numbers(chunks)
+        kept = [
+            chunk if self._stays(chunk, banned) and (number in lonely or not _is_number(chunk)) else " "
+            for number, chunk in enumerate(chunks)
+        ]
         return " ".join("".join(kept).split()).strip(" -_/+,.:;&*=<")
 
     def code(self, value: str, banned: Set[str] = frozenset()) -> bool:
@@ -75,9 +88,26 @@ class Cleaner:
 
     def _is_plain(self, piece: str, banned: Set[str]) -> bool:
         """A short number, a single letter, or a word of imaging."""
-        if piece[0].isdigit():
-            return sum(map(str.isdigit, piece)) <= MOST_DIGITS
+        if piece[0].isdecimal():
+            return sum(map(str.isdecimal, piece)) <= MOST_DIGITS
         return (len(piece) == 1 or piece in self.words) and piece not in banned
+
+
+def _is_number(chunk: str) -> bool:
+    return chunk[0].isdecimal() and chunk.replace(".", "").isdecimal()
+
+
+def _lonely_numbers(chunks: Sequence[str]) -> set[int]:
+    """Places of numbers that stand between words: two in a row may be a day and a month, and 90 to 119 an age."""
+    places = [place for place, chunk in enumerate(chunks) if chunk[0].isalnum()]
+    words = ["", *(chunks[place] for place in places), ""]
+    lonely = set()
+    for place, before, chunk, after in zip(places, words, words[1:], words[2:], strict=False):
+        if not _is_number(chunk) or any(other and _is_number(other) for other in (before, after)):
+            continue
+        if after.casefold() in UNITS or not OLD <= float(chunk) < OLDEST:
+            lonely.add(place)
+    return lonely
 
 
 def _unless_long(match: re.Match[str]) -> str:
