@@ -1,4 +1,4 @@
-"""Codes: those of public schemes stay, in the form that their scheme gives them; what a local code says nobody knows."""
+"""Codes: those of public schemes stay, in the form that their scheme gives them; local ones say nobody knows what."""
 
 import re
 from collections.abc import Set
