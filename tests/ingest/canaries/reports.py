@@ -49,7 +49,7 @@ def _container(planter: Planter, images: Images, depth: int) -> Dataset:
 
 def _leaves(planter: Planter, images: Images) -> list[Dataset]:
     def leaf(kind: str, value: str, meaning: str, **values) -> Dataset:
-        concept = [code(None, value, "DCM", meaning)]
+        concept = [code(None, value, "DCM" if len(value) == 6 else "SCT", meaning)]
         return item(RelationshipType="CONTAINS", ValueType=kind, ConceptNameCodeSequence=concept, **values)
 
     text = (
