@@ -58,6 +58,8 @@ CURES: Mapping[Reason, str] = {
     Reason.MASK_OVERLAPS: "decide at the source which segment a voxel belongs to",
     Reason.MASK_TWICE: "keep the mask that counts",
     Reason.MODALITY_TWICE: "keep the one to train on, or name the sequences in --labels CSV",
+    Reason.FACE: "--faces remove takes the face out; --faces ignore takes the scan as it is",
+    Reason.FACE_STAYS: "deface it by hand, or leave it out",
 }
 LOOK = "look at the file at the source, repair it there and ingest again"
 

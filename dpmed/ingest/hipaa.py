@@ -34,12 +34,8 @@ CLASSES = {
     "embedded data": "QR",
 }
 """Where a class of identifiers stands among the eighteen. What is missing here is text or data that may hold any."""
-ANY = "any of A to R"
 
 
 def letters(kind: str) -> str:
-    """Which of the eighteen a class can hold, in words."""
-    found = CLASSES.get(kind)
-    if found is None:
-        return ANY
-    return f"{', '.join(found)} ({EIGHTEEN[found]})" if len(found) == 1 else ", ".join(found)
+    """Which of the eighteen a class can hold."""
+    return ", ".join(CLASSES.get(kind, "")) or "any"

@@ -23,6 +23,8 @@ UNLIKELY_DIGITS = 12
 NEAR_DIGITS = frozenset(range(ord("0") - 10, ord("9") + 11))
 """Grey values within ten of a digit's code: what stands beside digits that are a smooth piece of a picture."""
 NUMERIC = re.compile(rb"[0-9][0-9 .,:/+-]*")
+DECIMAL = re.compile(rb"[+-]?\d{0,5}\.\d*(?:e[+-]?\d+)?")
+"""A measure: a place, a direction, a spacing. A time of day has six digits before the point."""
 NUMBER = re.compile(rb"[0-9.]*")
 NUMBER_BYTES = frozenset(bytes([byte]) for byte in b"0123456789.")
 REGISTERED = b"1.2.840.10008."
@@ -137,6 +139,10 @@ def _pairs(starts: Iterable[bytes], place: int) -> np.ndarray:
 
 def _is_telling(token: bytes) -> bool:
     if len(set(token)) < 2 or token.startswith(REGISTERED):
+        return False
+    if b"\\" in token:
+        return any(_is_telling(part.strip()) for part in token.split(b"\\"))
+    if DECIMAL.fullmatch(token):
         return False
     if NUMERIC.fullmatch(token):
         return sum(chr(byte).isdigit() for byte in token) >= DIGITS_LEAST

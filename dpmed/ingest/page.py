@@ -11,6 +11,7 @@ from dpmed.ingest.cures import CURES, LOOK, cure
 from dpmed.ingest.hipaa import CLASSES, EIGHTEEN, letters
 from dpmed.ingest.identifiers import PRIVATE, UNKNOWN, table
 from dpmed.ingest.linkage import Anonymity, Step
+from dpmed.ingest.pixels.inspect import Outcome, Policy
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import (
     KEPT_ATTRIBUTES,
@@ -19,15 +20,20 @@ from dpmed.ingest.report import (
     KEPT_FROM_PICTURES,
     HeldLine,
     ScrubReport,
-    dates,
+    dates_in_manifest,
+    dates_in_objects,
     limits,
     rules,
 )
 from dpmed.ingest.rules.profile import Attribute, load_profile, shipped_profiles
 from dpmed.ingest.verify import Searched
 
+MOST_REASONS = 6
+"""On the first page; the rest stands in the annex."""
 MOST_LINES = 40
 """Places of files on the page; the JSON names all of them."""
+ALL = {outcome.value: 1 for outcome in Outcome}
+"""Every outcome of looking into pixels, for a specimen of the report."""
 NOT_LOOKED_FOR = "not looked for"
 
 
@@ -71,11 +77,17 @@ def own_words() -> bytes:
         generalised=("everything dropped: too few patients",),
         searched=Searched(files=1, pictures_read=1),
         verified=True,
+        pixel_policy=" ".join(Policy),
+        pixels=ALL,
         quarantine=(HeldLine(what="case series entries of the DICOMDIR", short="", files=1, reason=""),),
-        limits=(*limits(pixels=None, faces=None), *limits(pixels={}, faces={})),
+        limits=(
+            *limits(pixel_policy="", pixels=None, faces=None),
+            *limits(pixel_policy="ignore", pixels=ALL, faces=ALL),
+        ),
     )
     texts = [each.value for each in Reason] + [*CURES.values(), LOOK]
-    texts += [dates(load_profile(name), as_dicom=form) for name in shipped_profiles() for form in (True, False)]
+    texts += [dates_in_objects(load_profile(name)) for name in shipped_profiles()]
+    texts += [dates_in_manifest(counted=counted) for counted in (True, False)]
     bare = specimen.model_copy(update={"linkage": None, "verified": None, "identifiers_removed": {}, "quarantine": ()})
     return " ".join((specimen.to_json(), as_html(specimen), as_html(bare), *texts)).encode()
 
@@ -98,17 +110,14 @@ def _tiles(report: ScrubReport) -> str:
 
 def _flow(report: ScrubReport) -> dict[str, str]:
     rows = {
-        "Input": f"{report.kind}, {_n(report.files)} files, {_n(report.ignored)} of them no images",
-        "Images in": _n(report.images_in),
-        "Images in the dataset": _n(report.images_out),
-        "Held back": _n(report.quarantined),
-        "Duplicates dropped": _n(report.duplicates),
-        "Patients, cases": f"{_n(report.patients)}, {_n(report.cases)}",
+        "Input": f"{report.kind}; {_n(report.files)} files, {_n(report.ignored)} of them no images",
+        "Images in": f"{_n(report.images_in)}: {_n(report.images_out)} in the dataset, {_n(report.quarantined)} held"
+        f" back, {_n(report.duplicates)} duplicates dropped",
+        "Patients": f"{_n(report.patients)} with {_n(report.cases)} cases"
+        + (f", for {report.task}" if report.task else ""),
     }
-    if report.task:
-        rows["Task"] = report.task
     if report.labels_unmatched:
-        rows["Labels without an image"] = _n(report.labels_unmatched)
+        rows["Labels unused"] = f"{_n(report.labels_unmatched)} rows name nothing in the input"
     return rows
 
 
@@ -116,11 +125,11 @@ def _handled(report: ScrubReport) -> dict[str, str]:
     return {
         "Text in pixels": _outcomes(report.pixel_policy, report.pixels),
         "Faces": _outcomes(report.face_policy, report.faces),
-        "Names of patients and files": report.pseudonyms,
-        "Dates": report.dates,
-        "Way back": "an encrypted table of pseudonyms was written, outside the dataset"
+        "Names": report.pseudonyms,
+        "Way back": "the key file, and an encrypted table of pseudonyms, outside the dataset"
         if report.crosswalk
-        else "no table of pseudonyms was written; the key file alone leads back",
+        else "the key file alone; no table of pseudonyms was written",
+        "Dates": report.dates,
     }
 
 
@@ -140,20 +149,21 @@ def _linkage(report: ScrubReport) -> str:
             f"<p>No attribute of any patient stands in the dataset beside images and labels. All {_n(found.patients)}"
             " patients form one group.</p>"
         )
-    return _rows(_linkage_rows(found, report))
+    assumed = "For somebody who knows that a patient is in the dataset, and knows all of these attributes (annex 1)."
+    return f"{_rows(_linkage_rows(found, report))}<p>{assumed}</p>"
 
 
 def _linkage_rows(found: Anonymity, report: ScrubReport) -> dict[str, str]:
     left = ", ".join(f"{name.replace('_', ' ')} ({count})" for name, count in found.columns.items())
     rows = {
-        "Left beside the images": f"{left} (values each)",
-        "Smallest group of patients alike (k)": _n(found.k),
-        "Patients like nobody else": f"{_n(found.unique)} of {_n(found.patients)}",
-        "In groups below 5, below 11": f"{_n(found.below_5)}, {_n(found.below_11)}",
-        "Risk of the easiest to find, mean risk": f"{found.highest_risk:.1%}, {found.average_risk:.1%}",
+        "What is left": f"{left}: the values of each",
+        "Smallest group": f"k = {_n(found.k)}" + (" patients alike" if found.k > 1 else ""),
+        "Alone": f"{_n(found.unique)} of {_n(found.patients)} patients are like nobody else",
+        "In small groups": f"{_n(found.below_5)} in groups below 5, {_n(found.below_11)} below 11",
+        "Risk": f"{found.highest_risk:.1%} for the easiest to find, {found.average_risk:.1%} on average",
     }
     if found.labels and found.labels > 1:
-        rows["Labels in a group, at least (l)"] = f"{found.l_distinct}; it tells the label of {_n(found.label_follows)}"
+        rows["Label"] = f"l = {found.l_distinct} in a group; for {_n(found.label_follows)} patients the group tells it"
     if report.generalised or report.patients_suppressed:
         kept_apart = (
             f"{_n(report.patients_suppressed)} patients without attributes" if report.patients_suppressed else ""
@@ -161,7 +171,7 @@ def _linkage_rows(found: Anonymity, report: ScrubReport) -> dict[str, str]:
         rows["Given up for k"] = ", ".join(filter(None, (*report.generalised, kept_apart))).replace("_", " ")
     elif found.best_step:
         best = found.best_step
-        rows["What would help most"] = f"{best.what.replace('_', ' ')}: k {_n(best.k)}, alone {_n(best.unique)}"
+        rows["Would help most"] = f"{best.what.replace('_', ' ')}: then k = {_n(best.k)}, {_n(best.unique)} alone"
     return rows
 
 
@@ -169,8 +179,10 @@ def _reasons(quarantine: Iterable[HeldLine]) -> str:
     counts: Counter[str] = Counter()
     for line in quarantine:
         counts[line.reason] += line.files
-    rows = [(_n(count), reason, cure(reason)) for reason, count in counts.most_common()]
-    return _table(("files", "why", "how to release them"), rows) or "<p>Nothing was held back.</p>"
+    rows = [(_n(count), reason, cure(reason)) for reason, count in counts.most_common(MOST_REASONS)]
+    rest = sum(counts.values()) - sum(count for _, count in counts.most_common(MOST_REASONS))
+    more = f"<p>{_n(rest)} more files for other reasons: annex 3.</p>" if rest else ""
+    return (_table(("files", "why", "how to release them"), rows) or "<p>Nothing was held back.</p>") + more
 
 
 def _search(report: ScrubReport) -> dict[str, str]:
@@ -178,10 +190,10 @@ def _search(report: ScrubReport) -> dict[str, str]:
     if found is None:
         return {"Searched": "no"}
     return {
-        "Looked for": f"{_n(found.needles)} original names, numbers, dates and UIDs",
-        "Looked in": f"{_n(found.files)} files, {_size(found.bytes_written)}"
+        "For": f"{_n(found.needles)} original names, numbers, dates and UIDs",
+        "In": f"{_n(found.files)} files, {_size(found.bytes_written)}"
         + (f", {_size(found.bytes_inflated)} inflated" if found.bytes_inflated else ""),
-        "Pictures read by text recognition": _n(found.pictures_read) if found.pictures_read else "none",
+        "Pictures read": f"{_n(found.pictures_read)} by text recognition" if found.pictures_read else "none",
         "Found": _n(found.hits),
     }
 
@@ -202,6 +214,8 @@ def _places(quarantine: tuple[HeldLine, ...]) -> str:
 
 
 def _class_names(letter: str) -> str:
+    if letter == "Q":
+        return "embedded data; faces in scans: see the first page"
     return ", ".join(name for name, several in CLASSES.items() if letter in several) or "in text and private data only"
 
 

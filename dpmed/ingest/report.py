@@ -1,6 +1,7 @@
 """The scrub report: what came in, what was removed, what was kept and why, what is held back. Counts, never values."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -16,16 +17,19 @@ from dpmed.ingest.verify import Searched
 
 OPTIONS_EDITION = "2024b"
 """Of PS3.15 E.1-1, for the columns of options in rules/ps315.toml."""
-PSEUDONYMS = "HMAC-SHA-256 under a key file outside the dataset, one subkey per purpose; files are named by it too."
+PSEUDONYMS = "HMAC-SHA-256 under a key that lies outside the dataset, a subkey for each purpose; files likewise"
 KEY_LIMIT = "Pseudonyms can be traced back by whoever holds the key file. Keep it apart from the dataset."
 RARE_LIMIT = "A picture can be known to those who treated the patient. No software changes that."
-PIXELS_NOT_LOOKED_AT = (
-    "Text burned into pixels was not looked for: kinds of pictures that usually carry it (ultrasound, screenshots,"
-    " secondary captures) and files that declare it are held back; look at a sample of the others."
+NOT_LOOKED_AT = "not looked at"
+"""How outcomes begin that stand for pictures nobody and nothing looked into."""
+PIXELS_BY_KIND = (
+    "Text burned into pixels was not looked for in some or all pictures. Kinds that usually carry it (ultrasound,"
+    " screenshots, secondary captures) and files that declare it are held back: look at a sample of the others."
 )
-PIXELS_LOOKED_AT = "Text burned into pixels was looked for by software, which can miss some: look at a sample."
-FACES_NOT_LOOKED_AT = "Faces were not looked for: a head scan shows its owner's face. Deface head images first."
-FACES_LOOKED_AT = "Faces were looked for by software, which can miss some: look at a sample of heads."
+PIXELS_IGNORED = "Text burned into pixels was not looked for, as asked: it may stand in any picture."
+PIXELS_READ = "Text burned into pixels was looked for by software, which can miss some: look at a sample."
+FACES_NOT_LOOKED_FOR = "Faces were not looked for: a head scan shows its owner's face. Deface head images first."
+FACES_LOOKED_FOR = "Faces were looked for by software, which can miss some: look at a sample of heads."
 
 
 class HeldLine(Record):
@@ -96,11 +100,14 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def dates(profile: Profile, *, as_dicom: bool) -> str:
-    """What became of dates and times."""
-    if not as_dicom:
-        days = "; the manifest counts days from each patient's first study" if "study_day" in profile.attributes else ""
-        return f"No date and no time is kept{days}."
+def dates_in_manifest(*, counted: bool) -> str:
+    """What became of dates and times in a dataset to train on."""
+    days = "; the manifest counts days from each patient's first study" if counted else ""
+    return f"No date and no time is kept{days}."
+
+
+def dates_in_objects(profile: Profile) -> str:
+    """What became of dates and times in headers."""
     if "retain-full-dates" in profile.options:
         return "Dates and times are kept as they were."
     if "retain-modified-dates" not in profile.options:
@@ -111,14 +118,25 @@ def dates(profile: Profile, *, as_dicom: bool) -> str:
     )
 
 
-def limits(*, pixels: dict[str, int] | None, faces: dict[str, int] | None) -> tuple[str, ...]:
-    """What this report does not promise."""
-    return (
-        PIXELS_NOT_LOOKED_AT if pixels is None else PIXELS_LOOKED_AT,
-        FACES_NOT_LOOKED_AT if faces is None else FACES_LOOKED_AT,
-        KEY_LIMIT,
-        RARE_LIMIT,
-    )
+def limits(*, pixel_policy: str, pixels: Mapping[str, int] | None, faces: Mapping[str, int] | None) -> tuple[str, ...]:
+    """What this report does not promise, given what was looked at."""
+    found = [KEY_LIMIT, RARE_LIMIT]
+    found.insert(0, FACES_LOOKED_FOR if _some_looked_at(faces) else FACES_NOT_LOOKED_FOR)
+    if _some_passed_over(pixels):
+        found.insert(0, PIXELS_IGNORED if pixel_policy == "ignore" else PIXELS_BY_KIND)
+    if _some_looked_at(pixels):
+        found.insert(0, PIXELS_READ)
+    return tuple(found)
+
+
+def _some_looked_at(outcomes: Mapping[str, int] | None) -> bool:
+    return any(count and not outcome.startswith(NOT_LOOKED_AT) for outcome, count in (outcomes or {}).items())
+
+
+def _some_passed_over(outcomes: Mapping[str, int] | None) -> bool:
+    if outcomes is None:
+        return True
+    return any(count and outcome.startswith(NOT_LOOKED_AT) for outcome, count in outcomes.items())
 
 
 KEPT_FROM_DICOM = KEPT | GROUPING

@@ -7,8 +7,8 @@ of the pictures is read too.
 """
 
 import gzip
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +59,18 @@ class Searched(Record):
 
 @dataclass(frozen=True)
 class Searcher:
-    """How to search one written file. `reader` reads text in those pictures whose files are in `sample`."""
+    """How to search one written file.
+
+    `reader` reads text in those pictures whose files are in `sample`. `own` are strings, by patient, that are searched
+    in the headers of this patient's objects alone.
+    """
 
     out: Path
     needles: Needles
     reader: TextReader | None = None
     sample: frozenset[str] = frozenset()
+    own: Mapping[str, frozenset[bytes]] = field(default_factory=dict, repr=False)
+    _latest: dict[str, Needles] = field(default_factory=dict, repr=False)
 
     def __call__(self, name: str) -> Searched:
         """Search the file `name` of the dataset."""
@@ -72,7 +78,7 @@ class Searcher:
         if name.endswith(".gz"):
             found = self._volume(path)
         elif name.endswith(".dcm"):
-            found = self._object(path)
+            found = self._object(path, name)
         else:
             found = self._picture(path)
         own = Searched(files=1, needles=len(self.needles), bytes_written=path.stat().st_size)
@@ -91,17 +97,26 @@ class Searcher:
         hits = self.needles.in_voxels(path.read_bytes()) + self.needles.in_voxels(pixels)
         return Searched(bytes_inflated=len(pixels), hits=hits)
 
-    def _object(self, path: Path) -> Searched:
+    def _object(self, path: Path, name: str) -> Searched:
         """Texts of the header word by word, then the whole file."""
         try:
             with open_dicom(path) as file, reading():
-                header = file.header()
-                hits = sum(self.needles.in_text(text) for text in _texts(header))
+                texts = tuple(_texts(file.header()))
         except Refused:  # what cannot be told apart counts as text
-            hits = self.needles.in_text(path.read_bytes())
+            texts = (path.read_bytes(),)
+        both = (self.needles, self._of_patient(name))
+        hits = sum(needles.in_text(b"\n".join(texts)) for needles in both)
         with path.open("rb") as file:
             found, _ = self.needles.in_stream(file.read)
         return Searched(hits=hits + found)
+
+    def _of_patient(self, name: str) -> Needles:
+        """Those of one patient, kept for the next object, which is most often the same patient's."""
+        patient = name.split("/")[1]
+        if patient not in self._latest:
+            self._latest.clear()
+            self._latest[patient] = Needles(self.own.get(patient, ()))
+        return self._latest[patient]
 
     def _read(self, path: Path, name: str) -> Searched:
         if self.reader is None or name not in self.sample:

@@ -11,18 +11,16 @@ from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.ingest.crosswalk import write_if_asked
 from dpmed.ingest.journal import Journal, clear_half_written
-from dpmed.ingest.needles import Needles
 from dpmed.ingest.objects.batches import Batch
-from dpmed.ingest.objects.encoding import EXPLICIT_LITTLE
 from dpmed.ingest.objects.exporter import Exporter, Written
-from dpmed.ingest.objects.marks import Marks
 from dpmed.ingest.objects.outcome import manifest_of, report_of, result_of
 from dpmed.ingest.objects.plan import Plan
-from dpmed.ingest.page import as_html, own_words
+from dpmed.ingest.objects.search import search
+from dpmed.ingest.page import as_html
 from dpmed.ingest.pool import Crew
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.request import IngestDone
-from dpmed.ingest.verify import Searched, Searcher, leak, search_outputs
+from dpmed.ingest.verify import Searched, leak
 
 
 def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Note | IngestDone]:
@@ -102,13 +100,8 @@ def _settings(plan: Plan) -> str:
 def _verify(plan: Plan, outcomes: Sequence[Written], journal: Journal[Written]) -> Generator[Progress, None, Searched]:
     """Search what was written and what is about to be; on a hit all of it is removed."""
     report = report_of(plan, outcomes)
-    own = Marks(plan.profile).elements(EXPLICIT_LITTLE).values()
-    found = yield from search_outputs(
-        Searcher(plan.request.out, Needles(plan.tokens, known=b" ".join(own))),
-        [name for outcome in outcomes for name in outcome.sha256],
-        documents=(report.to_json(), as_html(report), manifest_of(plan, outcomes).to_json()),
-        own=own_words(),
-    )
+    documents = (report.to_json(), as_html(report), manifest_of(plan, outcomes).to_json())
+    found = yield from search(plan, outcomes, documents)
     if found.hits:
         _discard(plan, outcomes, journal)
         raise leak(found)

@@ -85,14 +85,14 @@ def report_of(plan: Plan, outcomes: Sequence[Written], *, searched: Searched | N
         labels_unmatched=result.labels_unmatched,
         identifiers_removed=result.identifiers_removed,
         kept={what: f"{actions[action]} attributes {how}" for action, (what, how) in KEPT_BY.items()},
-        dates=report.dates(plan.profile, as_dicom=True),
+        dates=report.dates_in_objects(plan.profile),
         crosswalk=plan.request.crosswalk is not None,
         linkage=anonymity(
             rows_of_traits((one.patient, one.traits, plan.labels.get(one.case)) for one in outcomes if one.sha256)
         ),
         pixel_policy=plan.request.pixels,
         pixels=(pixels := dict(Counter(verdict.outcome.value for verdict in plan.verdicts.values()).most_common())),
-        limits=report.limits(pixels=pixels, faces=None),
+        limits=report.limits(pixel_policy=plan.request.pixels, pixels=pixels, faces=None),
         quarantine=tuple(_line(plan, source, reason) for source, reason in held_of(plan, outcomes).items()),
         verified=result.verified,
         searched=searched,

@@ -19,33 +19,14 @@ from dpmed.ingest.reasons import Reason
 from dpmed.ingest.request import IngestRequest
 from dpmed.ingest.roster import Roster, read_roster
 from dpmed.ingest.rules.profile import Profile, load_profile
-from dpmed.ingest.scan import Scanner
 from dpmed.ingest.sources import Source, inventory
 
 AT_ONCE = 64
 
 
-@dataclass(frozen=True)
-class Looked:
-    """What one file turned out to be. `tokens` are original strings for --verify and stay in memory."""
-
-    found: Facts | Reason
-    tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
-
-
-@dataclass(frozen=True)
-class Looker:
-    """How to look; a plain value, so that any process can do it."""
-
-    harvest: bool
-
-    def __call__(self, sources: Sequence[Source]) -> list[Looked]:
-        """Look at some files: one is too little to send to a process. Never raises for what is in them."""
-        return [self._look(source) for source in sources]
-
-    def _look(self, source: Source) -> Looked:
-        tokens = Scanner(Kind.DICOM, harvest=True)(source).tokens if self.harvest else frozenset()
-        return Looked(look(source.path), tokens)
+def look_at(sources: Sequence[Source]) -> list[Facts | Reason]:
+    """Look at some files: one is too little to send to a process. Never raises for what is in them."""
+    return [look(source.path) for source in sources]
 
 
 @dataclass(frozen=True)
@@ -65,7 +46,6 @@ class Plan:
     missing: int
     copies: int
     labels_unmatched: int
-    tokens: frozenset[bytes] = field(repr=False)
 
 
 def plan(
@@ -78,17 +58,15 @@ def plan(
     yield Note(f"{detected.kind}: {len(detected.files)} image files of {len(listed.files)}")
     facts: dict[Source, Facts] = {}
     held, indexes = dict(detected.refused), 0
-    tokens: set[bytes] = set()
     crew.workers = workers_for(len(detected.files), request.workers)
-    looks = chain.from_iterable(crew.map(Looker(request.verify), _some(detected.files)))
+    looks = chain.from_iterable(crew.map(look_at, _some(detected.files)))
     for number, (source, looked) in enumerate(zip(detected.files, looks, strict=True), start=1):
-        tokens |= looked.tokens
-        if isinstance(looked.found, Reason):
-            held[source] = looked.found
-        elif looked.found.is_index:
+        if isinstance(looked, Reason):
+            held[source] = looked
+        elif looked.is_index:
             indexes += 1
         else:
-            facts[source] = looked.found
+            facts[source] = looked
         yield Progress("reading headers", number, len(detected.files))
     facts, copies = without_copies(facts)
     verdicts = yield from _inspect(facts, request, crew)
@@ -112,7 +90,6 @@ def plan(
         missing=listed.missing,
         copies=copies,
         labels_unmatched=roster.unmatched if roster else 0,
-        tokens=frozenset(tokens),
     )
 
 
