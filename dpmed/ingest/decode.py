@@ -12,7 +12,17 @@ from jaxtyping import Float, Int16, Integer
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.utils import as_pixel_options
-from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    HTJ2K,
+    UID,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
 
 from dpmed.ingest.codestream import require_size
 from dpmed.ingest.opened import OpenedDicom, open_dicom
@@ -23,6 +33,12 @@ if TYPE_CHECKING:
     from dpmed.ingest.dicom import SliceHeader
 
 PIXELS = (0x7FE0, 0x0010)
+CODECS = {
+    **dict.fromkeys((*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL), "pylibjpeg"),
+    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
+    JPEGBaseline8Bit: "pillow",
+}
+"""The one codec for each syntax that has several. On damaged JPEG 2000, GDCM ends the whole process."""
 MOST_WHOLE = 2**24
 """Slope or intercept up to which 64-bit whole numbers hold any product with 32 bits."""
 Stored = Integer[np.ndarray, "row column"]
@@ -32,7 +48,8 @@ Slice = Int16[np.ndarray, "column row"] | Float[np.ndarray, "column row"]
 def can_decode(syntax: UID) -> bool:
     """Whether a codec for a compressed transfer syntax is installed."""
     try:
-        return get_decoder(syntax).is_available
+        decoder = get_decoder(syntax)
+        return CODECS[syntax] in decoder.available_plugins if syntax in CODECS else decoder.is_available
     except NotImplementedError:
         return False
 
@@ -117,4 +134,5 @@ def _unpacked(file: OpenedDicom, decoder: Decoder, options: dict[str, Any], want
             bits=int(options["bits_allocated"]),
             is_plain=file.syntax == RLELossless,
         )
-        yield decoder.as_array(encapsulate([frame], has_bot=False), raw=True, **alone)[0]
+        codec = CODECS.get(file.syntax, "")
+        yield decoder.as_array(encapsulate([frame], has_bot=False), raw=True, decoding_plugin=codec, **alone)[0]

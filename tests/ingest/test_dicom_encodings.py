@@ -258,6 +258,26 @@ def test_a_compressed_picture_cut_short_is_not_half_a_picture(make, tmp_path):
     assert refusal.value.reason is Reason.TRUNCATED
 
 
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_damaged_code_streams_end_in_a_picture_or_a_reason(make, tmp_path, syntax):
+    chance = np.random.default_rng(11)
+    header = make.dataset(chance.integers(0, 4000, (32, 48)).astype(np.uint16))
+    header.compress(syntax, generate_instance_uid=False)
+    (frame,) = generate_frames(header.PixelData, number_of_frames=1)
+    reasons = set()
+    for _ in range(60):
+        damaged = bytearray(frame)
+        for place in chance.integers(0, len(frame), 4):
+            damaged[place] = chance.integers(256)
+        header.PixelData = encapsulate([bytes(damaged)])
+        header.save_as(tmp_path / "x")
+        try:
+            assert read(tmp_path / "x").shape == (48, 32)
+        except Refused as refused:
+            reasons.add(refused.reason)
+    assert reasons <= {Reason.UNREADABLE, Reason.TRUNCATED, Reason.TOO_LARGE}
+
+
 def test_an_index_is_passed_over_in_a_folder_and_in_a_zip(make, tmp_path, key):
     make.series(tmp_path / "loose", series="1.2.3")
     listed = FileSet()
