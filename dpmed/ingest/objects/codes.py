@@ -14,7 +14,9 @@ FORMS = {
     "FMA": re.compile(r"\d{1,6}"),
     "MDC": re.compile(r"\d{1,3}:\d{1,5}|\d{1,5}|MDC_[A-Z0-9_]{1,60}"),
     "SCPECG": re.compile(r"\d(?:\.\d{1,2}){1,3}(?:-\d{1,3}){1,2}"),
-    "UCUM": re.compile(r"(?:[A-Za-z%]{1,5}\d?|\[[A-Za-z_\x27]{1,8}\]|\{[A-Za-z]{1,12}\}|[./*^-]|\d{1,2}){1,8}"),
+    "UCUM": re.compile(
+        r"(?:[A-Za-z%]{1,5}\d?|\[[A-Za-z_\x27]{1,8}\]|\{(?:ratio|counts?|pixels?|voxels?|beats?|score|SUVbw|SUVlbm|SUVbsa|index)\}|[./*^-]|\d{1,2}){1,8}"
+    ),
     "NEU": re.compile(r"\d{1,4}"),
     "ICD10": re.compile(r"[A-Z]\d\d(?:\.\d{1,2})?"),
     "ICD10CM": re.compile(r"[A-Z]\d[0-9A-Z](?:\.[0-9A-Z]{1,4})?"),

@@ -27,8 +27,8 @@ FOREIGN_SCHEME = b"99REMOVED"
 
 
 CHANNELS, SAMPLES, SAMPLE_BITS, WAVEFORM = 0x003A0005, 0x003A0010, 0x54001004, 0x54001010
-PALETTES = {0x00281201: 0x00281101, 0x00281202: 0x00281102, 0x00281203: 0x00281103}
-"""Palettes and the descriptors that say how many entries they have."""
+PALETTES = {0x00281201: 0x00281101, 0x00281202: 0x00281102, 0x00281203: 0x00281103, 0x00283006: 0x00283002}
+"""Look-up tables and the descriptors that say how many entries they have."""
 SIZES = frozenset({CHANNELS, SAMPLES, SAMPLE_BITS, *PALETTES.values()})
 
 

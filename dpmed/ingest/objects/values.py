@@ -25,6 +25,9 @@ REMOVED = b"REMOVED"
 IMPROPER = "improper values"
 """What does not fit its representation: a name where a number belongs."""
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+LETTERS, FLOAT_LETTERS = re.compile(rb"[A-Za-z0-9 ^.,_-]{8,}"), re.compile(rb"[A-Za-z0-9 ^.,_-]{10,}")
+"""Runs that numbers of a usual size do not have: the highest byte of a double is a question mark or an at sign."""
+DAY = re.compile(rb"(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])")
 AGE = re.compile(r"(\d{3})([DWMY])")
 DATE = re.compile(r"(\d{4})[.\-/]?(\d\d)[.\-/]?(\d\d)")
 TIME = re.compile(r"(\d\d):?(?:(\d\d):?(?:(\d\d)(\.\d{1,6})?)?)?")
@@ -130,7 +133,7 @@ class Values:
             number = part.strip()
             if number and (len(number) > LONGEST["DS"] + 8 or not NUMBER.fullmatch(number)):
                 return False
-            if len(number) >= TELLING_NUMBER and number.decode() in self.banned:
+            if DAY.fullmatch(number) or (len(number) >= TELLING_NUMBER and number.decode() in self.banned):
                 return False
         return True
 
@@ -200,13 +203,20 @@ def _moved(match: re.Match[str], days: int) -> str:
 
 def _is_binary_number(raw: bytes, vr: str) -> bool:
     """Whole numbers of this size, and not letters in disguise; four bytes of a float may look like text by chance."""
-    return len(raw) % ITEM_BYTES[vr] == 0 and not (_is_text(raw) and not (vr == "FL" and len(raw) == 4))
+    if len(raw) % ITEM_BYTES[vr]:
+        return False
+    letters = FLOAT_LETTERS if vr == "FL" else LETTERS
+    return (vr == "FL" and len(raw) == 4) or not (_is_text(raw) or letters.search(raw))
 
 
 def _is_text(raw: bytes) -> bool:
     """Whether bytes that should be numbers are letters from end to end, as they stand or in 16 bits each."""
-    for text in (raw.rstrip(b"\0"), raw[::2].rstrip(b"\0") if not any(raw[1::2]) else b""):
-        if len(text) >= 4 and text.isascii() and text.decode().isprintable():
+    for content in (raw.rstrip(b"\0"), raw[::2].rstrip(b"\0") if not any(raw[1::2]) else b""):
+        try:
+            text = content.decode("utf-8").replace("\x1b", "")
+        except UnicodeDecodeError:
+            continue
+        if len(content) >= 4 and text.isprintable():
             return True
     return False
 
