@@ -32,11 +32,15 @@ LEAST, LEAST_PRIVATE, MOST = 4, 8, 128
 
 @dataclass(frozen=True)
 class Harvest:
-    """Original strings: to be searched `everywhere`, or only in the patient's `own` objects. `stays` may stand."""
+    """Original strings: to be searched `everywhere`, or only in the patient's `own` objects.
+
+    What `stays` by the rules may stand anywhere, and in the patient's objects the `moved` dates may.
+    """
 
     everywhere: frozenset[bytes] = field(default=frozenset(), repr=False)
     own: frozenset[bytes] = field(default=frozenset(), repr=False)
     stays: frozenset[bytes] = field(default=frozenset(), repr=False)
+    moved: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     def joined(self, others: Iterable["Harvest"]) -> "Harvest":
         """All of them as one."""
@@ -45,6 +49,7 @@ class Harvest:
             frozenset().union(*(each.everywhere for each in several)),
             frozenset().union(*(each.own for each in several)),
             frozenset().union(*(each.stays for each in several)),
+            frozenset().union(*(each.moved for each in several)),
         )
 
 
@@ -62,11 +67,13 @@ class Harvester:
                 values = [*_values(header), *_values(header.file_meta)]
         except Refused:
             return Harvest()
-        people, things, stays, days = set(), set(), set(), set()
+        people, things, stays, times = set(), set(), set(), set()
         for tag, creator, vr, value in values:
             kind, kept = class_of(tag), self._stays(tag, creator)
-            if kind == "dates":
-                days |= _parts(value) if vr in WHEN else set()
+            if vr in WHEN:
+                times |= _parts(value)
+            elif kind == "dates":
+                continue
             elif kept and kind not in OF_PEOPLE and kind != "free text":
                 stays |= {part.lower() for part in _parts(value)}
             elif kind in OF_PEOPLE and not kept:
@@ -76,8 +83,13 @@ class Harvester:
                 things |= {part for part in _parts(value) if len(part) >= least and part.isascii()}
         ambiguous = {part for part in people if self._is_ambiguous(part)}
         told = {part for part in things if not self._is_word(part)}
-        own = frozenset(ambiguous | self._telling_days(days, person))
-        return Harvest(frozenset((people - ambiguous) | told), own, frozenset(stays))
+        days = {day for value in times if (day := value.replace(b".", b"")[:8]).isdigit() and len(day) == 8}
+        return Harvest(
+            frozenset((people - ambiguous) | told),
+            frozenset(ambiguous | self._searchable(days, times)),
+            frozenset(stays),
+            frozenset(_moved(day, person.shift_days) for day in days),
+        )
 
     def of_name(self, name: str) -> frozenset[bytes]:
         """The parts of a file's path that are no words of imaging."""
@@ -100,15 +112,12 @@ class Harvester:
         entry = self.rules.entries.get(tag)
         return entry is not None and entry.action in STAYS
 
-    def _telling_days(self, values: Iterable[bytes], person: Person) -> set[bytes]:
-        """Original dates, but for those that are also another of the patient's, moved; and times, where they go."""
-        values = set(values)
-        days = {value[:8] for value in values if value[:8].isdigit() and len(value) >= 8}
-        moved = {_moved(day, person.shift_days) for day in days}
-        if "retain-full-dates" in self.rules.profile.options:
+    def _searchable(self, days: set[bytes], times: set[bytes]) -> set[bytes]:
+        """Dates unless they stay as they are, and times of day where they go."""
+        profile = self.rules.profile
+        if "retain-full-dates" in profile.options:
             return set()
-        times = {value for value in values if len(value) != 8} if self.rules.profile.times == "drop" else set()
-        return (days - moved) | times
+        return days | ({value for value in times if len(value) != 8} if profile.times == "drop" else set())
 
 
 def _values(header: pydicom.Dataset) -> Iterator[tuple[int, str, str, bytes]]:

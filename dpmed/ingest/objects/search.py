@@ -30,7 +30,7 @@ def search(
         Needles((part for part in whole.everywhere if part.lower() not in whole.stays), known=marks),
         reader,
         evenly(names, MOST_PICTURES) if reader else frozenset(),
-        own={patient: harvest.own for patient, harvest in found.items()},
+        own={patient: harvest.own - harvest.moved for patient, harvest in found.items()},
     )
     total = yield from search_outputs(searcher, names, documents=documents, own=own_words())
     return total.model_copy(update={"needles": total.needles + sum(len(harvest.own) for harvest in found.values())})
