@@ -31,7 +31,7 @@ from dpmed.ingest.rules.profile import load_profile
 from dpmed.ingest.splits import assign_splits
 from dpmed.ingest.summary import Finished, manifest_of, report_of, result_of
 from dpmed.ingest.survey import Survey, survey
-from dpmed.ingest.verify import Searcher, leak, search_outputs
+from dpmed.ingest.verify import SAMPLE, Searcher, evenly, leak, reader_of, search_outputs
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,12 @@ def _splits(
 
 def _verify(finished: Finished, journal: Journal[Outcome]) -> Generator[Progress, None, Finished]:
     """Search what was written and what is about to be; on a hit all of it is removed."""
-    declared = finished.declared_words()
+    declared, tokens = finished.declared_words(), finished.seen.tokens
+    names = [name for outcome in finished.outcomes for name in outcome.sha256]
+    reader = reader_of(tokens, pixel_policy=finished.request.pixels)
     found = yield from search_outputs(
-        Searcher(finished.request.out, Needles(finished.seen.tokens, known=declared)),
-        [name for outcome in finished.outcomes for name in outcome.sha256],
+        Searcher(finished.request.out, Needles(tokens, known=declared), reader, evenly(names, SAMPLE)),
+        names,
         documents=_documents(finished),
         own=own_words() + declared,
     )

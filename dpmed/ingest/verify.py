@@ -22,14 +22,21 @@ from dpmed.core.record import Record
 from dpmed.ingest.needles import Needles
 from dpmed.ingest.opened import open_dicom
 from dpmed.ingest.pictures import read_picture
+from dpmed.ingest.pixels.text import TextFinder, is_installed, matches
 from dpmed.ingest.quiet import reading
-from dpmed.ingest.reasons import Refused
+from dpmed.ingest.reasons import Reason, Refused
 
 GZIP_HEADER = 10
 HEADER = 352
 """Of NIfTI-1 in one file; what follows are voxels."""
 BINARY = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "AT", "FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"})
 """Value representations that hold numbers as such (PS3.5 6.2)."""
+
+READABLE_LEAST = 4
+SAMPLE = 24
+"""Files whose pictures are read: it takes about a second each."""
+LARGEST_READ = 2**28
+"""Bytes of pixels up to which an object is decoded for reading."""
 
 Picture = UInt8[np.ndarray, "row column"]
 TextReader = Callable[[Picture], int]
@@ -125,6 +132,30 @@ class Searcher:
         return Searched(pictures_read=len(pictures), hits=sum(self.reader(picture) for picture in pictures))
 
 
+@dataclass(frozen=True)
+class Reader:
+    """Reads text in a picture and counts the lines that hold an original string. Needs the extra `ocr`."""
+
+    words: tuple[str, ...] = field(repr=False)
+    finder: TextFinder = field(default_factory=TextFinder)
+
+    def __call__(self, picture: Picture) -> int:
+        """How many lines of the picture identify somebody."""
+        return sum(matches(box.text, self.words) for box in self.finder.find(picture))
+
+
+def reader_of(tokens: Iterable[bytes], *, pixel_policy: str) -> Reader | None:
+    """A reader, if one is installed and text in pixels is not to be ignored."""
+    if pixel_policy == "ignore" or not is_installed():
+        return None
+    return Reader(tuple(token.decode("utf-8", "replace") for token in tokens if _can_be_read(token)))
+
+
+def _can_be_read(token: bytes) -> bool:
+    """Long enough not to be read into something else, and no UID, which nobody burns into a picture."""
+    return len(token) > READABLE_LEAST and token.count(b".") < 3
+
+
 def search_outputs(
     searcher: Searcher, names: Sequence[str], *, documents: Iterable[str], own: bytes
 ) -> Generator[Progress, None, Searched]:
@@ -177,6 +208,8 @@ def _pixels(path: Path) -> np.ndarray:
         return np.swapaxes(np.asanyarray(nibabel.nifti1.Nifti1Image.from_filename(path).dataobj), 0, 1)
     if path.suffix != ".dcm":
         return read_picture(path)
+    if path.stat().st_size > LARGEST_READ:
+        raise Refused(Reason.TOO_LARGE)
     header = pydicom.dcmread(path)
     pixels = header.pixel_array
     if int(header.get("SamplesPerPixel") or 1) > 1:

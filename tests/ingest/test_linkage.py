@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpmed.core.manifest import Attributes
-from dpmed.ingest.linkage import Anonymity, anonymity, generalise, generalised, rows_of_traits
+from dpmed.ingest.linkage import Anonymity, anonymity, generalise, generalised
+from dpmed.ingest.objects.traits import rows_of_traits
 
 
 def rows(*lines):

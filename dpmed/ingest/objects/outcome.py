@@ -8,9 +8,10 @@ from dpmed.core.manifest import ScrubSummary
 from dpmed.ingest import report
 from dpmed.ingest.detect import Kind
 from dpmed.ingest.identifiers import FILE_NAMES
-from dpmed.ingest.linkage import anonymity, rows_of_traits
+from dpmed.ingest.linkage import anonymity
 from dpmed.ingest.objects.exporter import Written
 from dpmed.ingest.objects.plan import Plan
+from dpmed.ingest.objects.traits import rows_of_traits
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import HeldLine, ScrubReport
 from dpmed.ingest.request import IngestResult

@@ -12,15 +12,11 @@ from dpmed.ingest.objects.marks import Marks, file_meta
 from dpmed.ingest.objects.plan import Plan
 from dpmed.ingest.page import own_words
 from dpmed.ingest.rules.compile import rules_for
-from dpmed.ingest.verify import Searched, Searcher, TextReader, evenly, search_outputs
-
-MOST_PICTURES = 200
+from dpmed.ingest.verify import SAMPLE, Searched, Searcher, evenly, reader_of, search_outputs
 
 
-def search(
-    plan: Plan, outcomes: Sequence[Written], documents: Iterable[str], *, reader: TextReader | None = None
-) -> Generator[Progress, None, Searched]:
-    """Search every object and our own `documents`; with a `reader`, text in a sample of the pictures too."""
+def search(plan: Plan, outcomes: Sequence[Written], documents: Iterable[str]) -> Generator[Progress, None, Searched]:
+    """Search every object and our own `documents`, and where it can be read the text in a sample of the pictures."""
     found = yield from _harvest(plan)
     whole = Harvest().joined(found.values())
     marks = b" ".join((*Marks(plan.profile).elements(EXPLICIT_LITTLE).values(), file_meta("", "", "")))
@@ -28,8 +24,8 @@ def search(
     searcher = Searcher(
         plan.request.out,
         Needles((part for part in whole.everywhere if part.lower() not in whole.stays), known=marks),
-        reader,
-        evenly(names, MOST_PICTURES) if reader else frozenset(),
+        reader_of(whole.everywhere, pixel_policy=plan.request.pixels),
+        evenly(names, SAMPLE),
         own={patient: harvest.own - harvest.moved for patient, harvest in found.items()},
     )
     total = yield from search_outputs(searcher, names, documents=documents, own=own_words())
