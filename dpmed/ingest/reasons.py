@@ -53,6 +53,8 @@ class Reason(StrEnum):
     MASK_OVERLAPS = "a segmentation with two segments in one voxel"
     MASK_TWICE = "several masks for one image"
     MODALITY_TWICE = "two files for one sequence"
+    FACE = "a head scan with a face"
+    FACE_STAYS = "a face that could not be removed with certainty without touching the brain"
 
 
 class Refused(Exception):

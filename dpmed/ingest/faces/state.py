@@ -1,0 +1,91 @@
+"""Is there a face in this scan? Asked before anything is removed, because removal harms a scan that has none."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool, Float, Num
+from scipy import ndimage
+
+from dpmed.ingest.faces.brain import brain
+from dpmed.ingest.faces.stripped import is_stripped
+from dpmed.ingest.faces.grid import PAD, Coarse, coarse
+from dpmed.ingest.faces.head import head
+from dpmed.ingest.faces.morphology import litres
+from dpmed.ingest.faces.pose import pose
+from dpmed.ingest.faces.shape import head_slices
+from dpmed.ingest.faces.zone import Sides
+
+ATTACHED = 0.08
+"""Of a brain's surface: with so much of it under the skin, what was found is more than brain."""
+FACE_LITRES = 0.005
+"""A nose alone is three times this."""
+
+
+class FaceState(StrEnum):
+    """What a scan shows of a face; the value is what the user reads."""
+
+    FACE = "a head with a face"
+    DEFACED = "a head without a face"
+    SKULL_STRIPPED = "a brain without its skull"
+    NOT_A_HEAD = "not a head"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A scan, looked at: its state and, where a brain was found, what lies around it."""
+
+    state: FaceState
+    coarse: Coarse | None = None
+    body: Bool[np.ndarray, "x y z"] | None = None
+    sides: Sides | None = None
+
+
+def face_state(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, modality: str) -> FaceState:
+    """Whether a scan shows a face.
+
+    `affine` maps voxel indices to RAS millimetres, in any orientation; `modality` is "CT" or else taken for MR. Where
+    there is a head but no certainty about its face, the answer is FACE.
+
+    | case | answer |
+    |---|---|
+    | a face of which a nose's worth is in the field | FACE |
+    | a head in which no brain can be found | FACE |
+    | eyes and nose outside the field, or removed | DEFACED |
+    | the brain alone, its background empty | SKULL_STRIPPED |
+    | chest, belly, limb, phantom smaller than a newborn | NOT_A_HEAD |
+    | less than four centimetres from top to bottom | NOT_A_HEAD: too thin to be rendered as a face |
+    | a head whose affine does not give true millimetres | NOT_A_HEAD where the size is no head's |
+    """
+    return look(voxels, affine, modality=modality).state
+
+
+def look(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, modality: str) -> Look:
+    """`face_state` and what it rests on."""
+    is_ct = modality.upper().startswith("CT")
+    grid = coarse(voxels, affine)
+    if grid is None:
+        return Look(FaceState.NOT_A_HEAD)
+    body = head(grid, is_ct=is_ct)
+    levels = head_slices(body, grid.inside)
+    if levels is None:
+        return Look(FaceState.NOT_A_HEAD)
+    box = _around(body, levels)
+    grid, body = grid.cut(box), body[box]
+    if is_stripped(grid, body, is_ct=is_ct):
+        return Look(FaceState.SKULL_STRIPPED, grid, body)
+    found = brain(grid, body, is_ct=is_ct)
+    if found is None or found.bare > ATTACHED:
+        return Look(FaceState.FACE, grid, body)
+    sides = Sides(found.cells, pose(found.cells))
+    has_face = litres(sides.face() & body) > FACE_LITRES
+    return Look(FaceState.FACE if has_face else FaceState.DEFACED, grid, body, sides)
+
+
+def _around(body: Bool[np.ndarray, "x y z"], levels: slice) -> tuple[slice, ...]:
+    """The head and a rim of background; no rim below, where the shoulders were cut off: a neck is no skin."""
+    x, y, _ = ndimage.find_objects(body.astype(np.uint8))[0]
+    return (
+        *(slice(max(0, part.start - PAD), part.stop + PAD) for part in (x, y)),
+        slice(levels.start, levels.stop + PAD),
+    )

@@ -1,0 +1,40 @@
+"""Where a face must be if there is one: in front of and below everything that the brain reaches."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dpmed.ingest.faces.pose import Pose
+
+CUTS = tuple(math.radians(degrees) for degrees in (25.0, 32.0, 39.0, 46.0, 53.0, 60.0))
+"""Directions from straight ahead down towards the chin along which tissue beyond the brain is face."""
+FACE_CUT = math.radians(35.0)
+FACE_MM = 15.0
+"""Nose, eyes and mouth stand out further than this beyond the brain; skull base and cut surfaces do not."""
+FACE_HALF_WIDTH_MM = 50.0
+FACE_DEPTH_MM = 45.0
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A head's brain and pose: what lies beyond the brain in the face's directions."""
+
+    brain: Bool[np.ndarray, "x y z"]
+    pose: Pose
+
+    def beyond(self, cut: float) -> Float[np.ndarray, "x y z"]:
+        """Millimetres past the brain's last cell in a direction `cut` radians below straight ahead; negative before."""
+        far = self.pose.along(self.brain.shape, np.array([0.0, math.cos(cut), -math.sin(cut)]))
+        return far - far[self.brain].max()
+
+    def removable(self, margin_mm: float) -> Bool[np.ndarray, "x y z"]:
+        """What the brain and everything between its parts stay clear of by `margin_mm`: outside their convex hull."""
+        return np.asarray(np.max([self.beyond(cut) for cut in CUTS], axis=0) > margin_mm)
+
+    def face(self) -> Bool[np.ndarray, "x y z"]:
+        """Where eyes, nose and mouth are."""
+        across = self.pose.along(self.brain.shape, np.array([1.0, 0.0, 0.0]))
+        ahead = self.beyond(0.0)
+        return (self.beyond(FACE_CUT) > FACE_MM) & (np.abs(across) < FACE_HALF_WIDTH_MM) & (ahead > -FACE_DEPTH_MM)
