@@ -65,14 +65,14 @@ def read_slices(path: Path, headers: "Sequence[SliceHeader]") -> Iterator[Slice]
 
 
 def read_frames(path: Path, wanted: Sequence[int], size: tuple[int, int]) -> Iterator[Stored]:
-    """Stored values of some frames of one file, ascending, each of `size` (rows, columns)."""
+    """Stored values of some frames of one file, ascending, each of `size` (rows, columns), colours last."""
     with open_dicom(path) as file:
         with reading():
             frames = _frames(file, file.header(), wanted)
         for _ in wanted:
             with decoding():
                 stored = next(frames, None)
-            if stored is None or stored.shape != size:
+            if stored is None or stored.shape[:2] != size:
                 raise Refused(Reason.TRUNCATED)
             yield stored
 

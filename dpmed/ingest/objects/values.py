@@ -27,6 +27,8 @@ IMPROPER = "improper values"
 NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 LETTERS, FLOAT_LETTERS = re.compile(rb"[A-Za-z0-9 ^.,_-]{8,}"), re.compile(rb"[A-Za-z0-9 ^.,_-]{10,}")
 """Runs that numbers of a usual size do not have: the highest byte of a double is a question mark or an at sign."""
+CONTROLS = b"\x1b\t\n\r"
+FEW_LETTERS = 6
 DAY = re.compile(rb"(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])")
 AGE = re.compile(r"(\d{3})([DWMY])")
 DATE = re.compile(r"(\d{4})[.\-/]?(\d\d)[.\-/]?(\d\d)")
@@ -210,15 +212,15 @@ def _is_binary_number(raw: bytes, vr: str) -> bool:
 
 
 def _is_text(raw: bytes) -> bool:
-    """Whether bytes that should be numbers are letters from end to end, as they stand or in 16 bits each."""
-    for content in (raw.rstrip(b"\0"), raw[::2].rstrip(b"\0") if not any(raw[1::2]) else b""):
-        try:
-            text = content.decode("utf-8").replace("\x1b", "")
-        except UnicodeDecodeError:
-            continue
-        if len(content) >= 4 and text.isprintable():
-            return True
-    return False
+    """Whether bytes that should be numbers are letters from end to end, as they stand or with zeros between."""
+    content = raw.rstrip(b"\0").translate(None, CONTROLS)
+    plain = content.replace(b"\0", b"")
+    try:
+        text = plain.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    least = 4 if len(plain) == len(content) else 8  # small numbers have zeros between them too, and no words
+    return len(plain) >= least and text.isprintable() and (least == 4 or sum(map(str.isalpha, text)) >= FEW_LETTERS)
 
 
 @lru_cache(maxsize=4096)

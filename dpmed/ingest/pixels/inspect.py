@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from pydicom.pixels.utils import iter_pixels
 
 from dpmed.core.errors import ConfigError
+from dpmed.ingest import limits
+from dpmed.ingest.decode import read_frames
+from dpmed.ingest.opened import open_dicom
 from dpmed.ingest.pixels.proof import picture_of_boxes
 from dpmed.ingest.pixels.redact import fill
 from dpmed.ingest.pixels.risk import Risk
@@ -118,16 +120,24 @@ def _found(paths: Sequence[Path]) -> dict[Path, dict[int, tuple[Box, ...]]]:
     def frames() -> Iterator[np.ndarray]:
         places.clear()
         for path in paths:
-            with reading():
-                for number, frame in enumerate(iter_pixels(path)):
-                    places.append((path, number))
-                    yield frame
+            for number, frame in enumerate(_frames_of(path)):
+                places.append((path, number))
+                yield frame
 
     found: dict[Path, dict[int, tuple[Box, ...]]] = {}
     for index, boxes in search(frames, _finder()).items():
         path, number = places[index]
         found.setdefault(path, {})[number] = boxes
     return found
+
+
+def _frames_of(path: Path) -> Iterator[np.ndarray]:
+    with open_dicom(path) as file, reading():
+        header = file.header()
+        size, count = (int(header.Rows), int(header.Columns)), int(header.get("NumberOfFrames") or 1)
+        if size[0] * size[1] > limits.MAX_SLICE_PIXELS or count > limits.MAX_FRAMES:
+            raise Refused(Reason.TOO_LARGE)
+    yield from read_frames(path, range(count), size)
 
 
 @cache
@@ -137,6 +147,7 @@ def _finder() -> TextFinder:
 
 def _proof(path: Path, boxes: Mapping[int, tuple[Box, ...]]) -> bytes:
     first = min(boxes)
-    with reading():
-        frame = next(iter(iter_pixels(path, indices=[first])))
-        return picture_of_boxes(frame, boxes[first])
+    for number, frame in enumerate(_frames_of(path)):
+        if number == first:
+            return picture_of_boxes(frame, boxes[first])
+    return b""

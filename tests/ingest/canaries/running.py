@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpmed.cli.main import main
+from dpmed.ingest.pseudonyms import write_key
 
 
 @dataclass
@@ -37,7 +38,9 @@ class _Lines(logging.Handler):
 
 def ingest(folder: Path, source: Path, *options: str) -> Run:
     """`dpmed ingest` from `source` into a new folder below `folder`."""
-    out, handler = folder / "out", _Lines()
+    out, key, handler = folder / "out", folder / "key", _Lines()
+    # One key for all runs: new names and UIDs are long numbers, and some planted day stands in some of them by chance.
+    write_key(key, bytes(range(32)))
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -45,7 +48,7 @@ def ingest(folder: Path, source: Path, *options: str) -> Run:
     try:
         with _spoken() as said, warnings.catch_warnings():
             warnings.simplefilter("always")  # a warning that quotes a value must be heard, not raised
-            code = main(["ingest", str(source), "--out", str(out), "--key", str(folder / "key"), *options])
+            code = main(["ingest", str(source), "--out", str(out), "--key", str(key), *options])
     finally:
         root.removeHandler(handler)
         root.setLevel(level)

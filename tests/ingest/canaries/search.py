@@ -12,7 +12,8 @@ from .words import SCRIPTS, UID_ROOTS, WORD
 WORDS = re.compile(WORD.pattern.encode())
 UIDS = re.compile(rb"(?:%s)\.[0-9.]*" % b"|".join(re.escape(root.encode()) for root in UID_ROOTS))
 OWN_DIGITS = re.compile(rb"[0-9a-f]{25,}")
-"""Digests and UIDs of our own: among so many digits some day or other stands by chance. A whole DT has at most 20."""
+OWN_UIDS = re.compile(rb"[0-9.]{38,}")
+"""Digests and UIDs of our own, these also byte-swapped: among so many digits some day or other stands by chance."""
 DIGITS = re.compile(rb"\d{8,}")
 ENCODINGS = (
     "utf-8",
@@ -77,7 +78,8 @@ class Search:
         lower = view.lower()
         found = {one for form, one in self._scripts.items() if form in view}
         found |= {self._words[word] for word in WORDS.findall(lower) if word in self._words}
-        found |= {one for form, one in self._forms.items() if form in lower}
+        short = OWN_UIDS.sub(b" ", lower)
+        found |= {one for form, one in self._forms.items() if form in short}
         for uid in UIDS.findall(view):
             found |= {one for value, one in self._uids.items() if value in uid}
         for run in DIGITS.findall(OWN_DIGITS.sub(b" ", lower)):
