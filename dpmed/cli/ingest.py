@@ -33,6 +33,14 @@ class PixelPolicy(StrEnum):
     IGNORE = "ignore"
 
 
+class FacePolicy(StrEnum):
+    """What becomes of volumes that show a face."""
+
+    GATE = "gate"
+    REMOVE = "remove"
+    IGNORE = "ignore"
+
+
 class OutputFormat(StrEnum):
     """What the dataset is made of."""
 
@@ -66,6 +74,10 @@ def ingest(
         PixelPolicy,
         typer.Option("--pixels", help="Text burned in: hold the picture back (gate), paint it over (redact), ignore."),
     ] = PixelPolicy.GATE,
+    faces: Annotated[
+        FacePolicy,
+        typer.Option("--faces", help="A face in a volume: hold the case back (gate), take it away (remove), ignore."),
+    ] = FacePolicy.GATE,
     k_anonymity: Annotated[
         int | None,
         typer.Option(
@@ -114,6 +126,7 @@ def ingest(
         profile=profile,
         format=output_format.value,
         pixels=pixels.value,
+        faces=faces.value,
         k_anonymity=k_anonymity,
         crosswalk=crosswalk,
         lock=lock_of_crosswalk(confirm=True) if crosswalk and not dry_run else None,

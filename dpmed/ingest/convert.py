@@ -12,6 +12,7 @@ from dpmed.core.manifest import Geometry, Intensity
 from dpmed.core.record import Record
 from dpmed.ingest.decode import read_slices
 from dpmed.ingest.detect import Kind
+from dpmed.ingest.faces.policy import FacePolicy, without_faces
 from dpmed.ingest.geometry import geometry
 from dpmed.ingest.jobs import Job, Part
 from dpmed.ingest.nifti import Volume, read_nifti, write_nifti
@@ -37,6 +38,8 @@ class Outcome(Record):
     sha256: dict[str, str] = Field(default_factory=dict)
     duplicates: int = 0
     reason: Reason | None = None
+    faces: str = ""
+    """What looking for a face came to, in words."""
     pixels: str = ""
     """What looking for text came to, in words; empty where no text can be (volumes of research)."""
 
@@ -49,6 +52,7 @@ class Converter:
     kind: Kind
     scheme: LabelScheme | None
     look: Inspector
+    faces: FacePolicy
 
     def __call__(self, job: Job) -> Outcome:
         """Write the case of `job`, or say why not; a case that is refused leaves no file."""
@@ -81,6 +85,7 @@ class Converter:
         if not all(_same_grid(first, other) for other in volumes.values()):
             raise Refused(Reason.GRIDS_DIFFER)
         mask = self._mask(job, first)
+        volumes, face = without_faces(volumes, self.faces)
         text = [self._text(volume) for volume in volumes.values()] if self.kind is Kind.DICOM else []
         images = {modality: f"images/{job.case}_{modality}.nii.gz" for modality in volumes}
         for modality, name in images.items():
@@ -97,6 +102,7 @@ class Converter:
             geometry=geometry(first.voxels.shape, first.affine),
             sha256={name: sha256_of(self.out / name) for name in written},
             duplicates=_duplicates(job.candidate.parts[0]),
+            faces=face,
             pixels=text[0] if text else "",
         )
 

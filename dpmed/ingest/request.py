@@ -28,7 +28,7 @@ class IngestRequest:
 
     `profile` is a name or the path of a TOML file. `k_anonymity` generalises the attributes in the manifest until
     every patient shares them with that many; `crosswalk` is where the encrypted table of pseudonyms goes, under `lock`.
-    `pixels` says what becomes of pictures with text burned in.
+    `pixels` says what becomes of pictures with text burned in, `faces` of volumes with a face.
     """
 
     source: Path
@@ -49,6 +49,7 @@ class IngestRequest:
     crosswalk: Path | None = None
     lock: Lock | None = field(default=None, repr=False)
     pixels: Literal["gate", "redact", "ignore"] = "gate"
+    faces: Literal["gate", "remove", "ignore"] = "gate"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Split
 from dpmed.ingest.convert import Converter, Outcome
 from dpmed.ingest.crosswalk import require_place, write_if_asked
+from dpmed.ingest.faces.policy import FacePolicy, require_tools
 from dpmed.ingest.jobs import Job, fingerprint, jobs
 from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
 from dpmed.ingest.needles import Needles
@@ -59,6 +60,7 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
     _require_places(request)
     if request.crosswalk is not None:
         require_place(request.crosswalk, dataset=request.out)
+    require_tools(FacePolicy(request.faces))
     load_profile(request.profile)  # a wrong one is refused before anything is looked at
     require_fresh(request.out, resume=request.resume)
     key = _key(request)
@@ -122,7 +124,9 @@ def _convert(
     earlier = {job.case: _if_intact(request.out, journal.outcome(marks[job.case])) for job in planned}
     done = {case: outcome for case, outcome in earlier.items() if outcome is not None}
     left = [job for job in planned if job.case not in done]
-    converter = Converter(request.out, seen.kind, request.label_scheme, inspector(Policy(request.pixels)))
+    converter = Converter(
+        request.out, seen.kind, request.label_scheme, inspector(Policy(request.pixels)), FacePolicy(request.faces)
+    )
     workers = workers_for(sum(len(job.candidate.files) for job in left), request.workers)
     for position, outcome in enumerate(ordered_map(converter, left, workers=workers), start=1):
         journal.add(marks[outcome.case], outcome)
@@ -230,7 +234,7 @@ def _room_on_disk() -> Iterator[None]:
 def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> str:
     scheme = request.label_scheme.to_json() if request.label_scheme else ""
     return pseudonyms.fingerprint(
-        SEPARATOR.join((str(request.source.resolve()), seen.kind, seen.task, scheme, request.pixels))
+        SEPARATOR.join((str(request.source.resolve()), seen.kind, seen.task, scheme, request.pixels, request.faces))
     )
 
 
