@@ -58,6 +58,7 @@ CURES: Mapping[Reason, str] = {
     Reason.MASK_OVERLAPS: "decide at the source which segment a voxel belongs to",
     Reason.MASK_TWICE: "keep the mask that counts",
     Reason.MODALITY_TWICE: "keep the one to train on, or name the sequences in --labels CSV",
+    Reason.TEXT: "look at its picture in quarantine/: --pixels redact paints the text over, --pixels ignore leaves it",
     Reason.FACE: "--faces remove takes the face out; --faces ignore takes the scan as it is",
     Reason.FACE_STAYS: "deface it by hand, or leave it out",
 }

@@ -10,7 +10,7 @@ from typing import get_args
 from dpmed.ingest.cures import CURES, LOOK, cure
 from dpmed.ingest.hipaa import CLASSES, EIGHTEEN, letters
 from dpmed.ingest.identifiers import PRIVATE, UNKNOWN, table
-from dpmed.ingest.linkage import Anonymity, Step
+from dpmed.ingest.linkage import Anonymity, Step, anonymity
 from dpmed.ingest.pixels.inspect import Outcome, Policy
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import (
@@ -32,6 +32,7 @@ MOST_REASONS = 6
 """On the first page; the rest stands in the annex."""
 MOST_LINES = 40
 """Places of files on the page; the JSON names all of them."""
+HELD = "file case series of entries of the DICOMDIR"
 ALL = {outcome.value: 1 for outcome in Outcome}
 """Every outcome of looking into pixels, for a specimen of the report."""
 NOT_LOOKED_FOR = "not looked for"
@@ -79,17 +80,24 @@ def own_words() -> bytes:
         verified=True,
         pixel_policy=" ".join(Policy),
         pixels=ALL,
-        quarantine=(HeldLine(what="case series entries of the DICOMDIR", short="", files=1, reason=""),),
+        quarantine=tuple(HeldLine(what=HELD, short="", files=1, reason=reason.value) for reason in Reason),
         limits=(
             *limits(pixel_policy="", pixels=None, faces=None),
             *limits(pixel_policy="ignore", pixels=ALL, faces=ALL),
         ),
     )
-    texts = [each.value for each in Reason] + [*CURES.values(), LOOK]
+    texts = [*CURES.values(), LOOK]
     texts += [dates_in_objects(load_profile(name)) for name in shipped_profiles()]
     texts += [dates_in_manifest(counted=counted) for counted in (True, False)]
-    bare = specimen.model_copy(update={"linkage": None, "verified": None, "identifiers_removed": {}, "quarantine": ()})
-    return " ".join((specimen.to_json(), as_html(specimen), as_html(bare), *texts)).encode()
+    helped = linkage.model_copy(update={"k": 2, "steps": (step.model_copy(update={"k": 3}),)})
+    variants = (
+        specimen,
+        specimen.model_copy(update={"linkage": helped, "generalised": ()}),
+        specimen.model_copy(update={"linkage": anonymity([]), "quarantine": (), "crosswalk": True}),
+        ScrubReport(),
+    )
+    pages = (as_html(each) for each in variants)
+    return " ".join((specimen.to_json(), *pages, *texts)).encode()
 
 
 def _verdict(report: ScrubReport) -> str:
