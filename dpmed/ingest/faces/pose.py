@@ -32,7 +32,7 @@ class Pose:
         """How far each cell lies from the middle along a direction of the head, in millimetres."""
         ahead = self.axes.T @ direction * STEP_MM
         x, y, z = (ahead[a] * (np.arange(shape[a]) - self.middle[a]) for a in range(3))
-        return (x[:, None, None] + y[None, :, None] + z[None, None, :]).astype(np.float32)
+        return np.asarray(x[:, None, None] + y[None, :, None] + z[None, None, :], np.float32)
 
 
 def pose(brain: Bool[np.ndarray, "x y z"]) -> Pose:

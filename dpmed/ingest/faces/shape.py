@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from dpmed.ingest.faces.grid import STEP_MM
 
-WIDTH_MM = (90.0, 220.0)
-"""From a newborn's head to the widest adult's with ears."""
-LENGTH_MM = (105.0, 270.0)
+WIDTH_MM = (90.0, 250.0)
+"""From a newborn's head to more than the widest with ears, and less than shoulders."""
+LENGTH_MM = (105.0, 300.0)
 LONGER_THAN_WIDE = 0.95
 """Length over width: heads are longer than wide, trunks wider than long."""
 HEIGHT_MM = 40.0
@@ -23,7 +23,7 @@ def head_slices(body: Bool[np.ndarray, "x y z"], inside: Bool[np.ndarray, "x y z
     levels = np.flatnonzero(body.any(axis=(0, 1)))
     if not levels.size:
         return None
-    field_width = np.ptp(np.flatnonzero(inside.any(axis=(1, 2)))) * STEP_MM
+    field_width = float(np.ptp(np.flatnonzero(inside.any(axis=(1, 2))))) * STEP_MM
     top = int(levels[-1])
     sections = [_section(body[:, :, k]) for k in range(top, max(-1, top - int(TALL_MM / STEP_MM)), -1)]
     narrow = [width <= WIDTH_MM[1] and length <= LENGTH_MM[1] for width, length in sections]

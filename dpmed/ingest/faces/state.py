@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float, Num
 from scipy import ndimage
 
 from dpmed.ingest.faces.brain import brain
-from dpmed.ingest.faces.stripped import is_stripped
 from dpmed.ingest.faces.grid import PAD, Coarse, coarse
 from dpmed.ingest.faces.head import head
 from dpmed.ingest.faces.morphology import litres
 from dpmed.ingest.faces.pose import pose
 from dpmed.ingest.faces.shape import head_slices
+from dpmed.ingest.faces.stripped import is_stripped
 from dpmed.ingest.faces.zone import Sides
 
 ATTACHED = 0.08
@@ -82,10 +82,7 @@ def look(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, 
     return Look(FaceState.FACE if has_face else FaceState.DEFACED, grid, body, sides)
 
 
-def _around(body: Bool[np.ndarray, "x y z"], levels: slice) -> tuple[slice, ...]:
+def _around(body: Bool[np.ndarray, "x y z"], levels: slice) -> tuple[slice, slice, slice]:
     """The head and a rim of background; no rim below, where the shoulders were cut off: a neck is no skin."""
-    x, y, _ = ndimage.find_objects(body.astype(np.uint8))[0]
-    return (
-        *(slice(max(0, part.start - PAD), part.stop + PAD) for part in (x, y)),
-        slice(levels.start, levels.stop + PAD),
-    )
+    x, y, _ = (slice(max(0, part.start - PAD), part.stop + PAD) for part in ndimage.find_objects(body.astype(int))[0])
+    return x, y, slice(levels.start, levels.stop + PAD)

@@ -27,7 +27,7 @@ class Sides:
     def beyond(self, cut: float) -> Float[np.ndarray, "x y z"]:
         """Millimetres past the brain's last cell in a direction `cut` radians below straight ahead; negative before."""
         far = self.pose.along(self.brain.shape, np.array([0.0, math.cos(cut), -math.sin(cut)]))
-        return far - far[self.brain].max()
+        return np.asarray(far - far[self.brain].max())
 
     def removable(self, margin_mm: float) -> Bool[np.ndarray, "x y z"]:
         """What the brain and everything between its parts stay clear of by `margin_mm`: outside their convex hull."""
@@ -37,4 +37,5 @@ class Sides:
         """Where eyes, nose and mouth are."""
         across = self.pose.along(self.brain.shape, np.array([1.0, 0.0, 0.0]))
         ahead = self.beyond(0.0)
-        return (self.beyond(FACE_CUT) > FACE_MM) & (np.abs(across) < FACE_HALF_WIDTH_MM) & (ahead > -FACE_DEPTH_MM)
+        in_front = (self.beyond(FACE_CUT) > FACE_MM) & (ahead > -FACE_DEPTH_MM)
+        return np.asarray(in_front & (np.abs(across) < FACE_HALF_WIDTH_MM))
