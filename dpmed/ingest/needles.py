@@ -119,7 +119,9 @@ class _Index:
         keys = np.zeros(len(near), dtype=np.uint64)
         for step in range(len(self._pairs)):
             keys |= LOWER[pairs[near + step]] << np.uint64(16 * step)
-        return near[np.isin(keys, self._keys)]
+        found = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        matched: np.ndarray = near[self._keys[found] == keys]
+        return matched
 
     def _at(self, content: bytes, place: int) -> Iterator[tuple[int, bytes]]:
         for token in self._starts.get(content[place : place + self._width].lower(), ()):
