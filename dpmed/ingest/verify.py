@@ -229,7 +229,7 @@ def _texts(header: pydicom.Dataset) -> Iterator[bytes]:
         yield from _texts(header.file_meta)
     for tag in header.keys():  # noqa: SIM118 - iterating the data set itself would decode every value
         raw = header.get_item(tag)
-        kind = (raw.VR if raw is not None else None) or _kind(int(tag))
+        kind = (raw.VR if raw is not None else None) or usual_vr(int(tag))
         if kind == "SQ":
             for item in header[tag].value or ():
                 yield from _texts(item)
@@ -237,7 +237,8 @@ def _texts(header: pydicom.Dataset) -> Iterator[bytes]:
             yield raw.value if isinstance(raw.value, bytes) else str(raw.value or "").encode("utf-8", "replace")
 
 
-def _kind(tag: int) -> str:
+def usual_vr(tag: int) -> str:
+    """The representation that the data dictionary gives an attribute, UN where it knows none."""
     try:
         return dictionary_VR(tag).split()[0]
     except KeyError:

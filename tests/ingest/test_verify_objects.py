@@ -5,6 +5,7 @@ import json
 
 import pydicom
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from dpmed.core.errors import IdentifierError
 from dpmed.ingest import IngestRequest, ingest
@@ -152,12 +153,31 @@ def test_times_are_searched_only_where_they_go(make, tmp_path):
 
 def test_names_of_folders_that_are_words_of_imaging_mean_nobody():
     harvester = Harvester(rules_for(load_profile("training")))
-    assert harvester.of_name("chest/Quillfeather/axial.dcm") == {b"Quillfeather"}
+    assert harvester.of_name("chest/Quillfeather/axial.dcm").everywhere == {b"Quillfeather"}
+
+
+def test_a_folder_named_by_a_date_belongs_to_its_patient():
+    """Somebody else's date may have moved onto it."""
+    found = Harvester(rules_for(load_profile("training"))).of_name("20190304/91234567/x.dcm")
+    assert (found.own, found.everywhere) == ({b"20190304"}, {b"91234567"})
 
 
 def test_a_harvest_never_shows_what_it_holds(make, tmp_path):
     found = harvested(make, tmp_path)
     assert "Quillfeather" not in repr(found.joined([Harvest(own=frozenset({b"Quillfeather"}))]))
+
+
+def test_a_malformed_value_hides_no_other(make, tmp_path):
+    """Implicit VR: three bytes where the dictionary of private attributes expects floats of four."""
+    path = make.slice(tmp_path / "x.dcm")
+    header = pydicom.dcmread(path)
+    header.add_new(0x20010010, "LO", "Philips Imaging DD 001")
+    header.add_new(0x20011001, "UN", b"abc")
+    header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    header.save_as(path)
+    found = Harvester(rules_for(load_profile("training")))(path, PERSON)
+    assert b"Ottoline" in found.everywhere
+    assert b"20190304" in found.own
 
 
 def test_a_file_that_cannot_be_read_yields_nothing(tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.tag import BaseTag
 
 from dpmed.ingest.identifiers import PRIVATE, class_of
 from dpmed.ingest.objects.values import Person
@@ -21,6 +22,7 @@ from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Refused
 from dpmed.ingest.rules.compile import WHEN, Action, Rules
 from dpmed.ingest.rules.table import terms, vocabulary
+from dpmed.ingest.verify import usual_vr
 
 OF_PEOPLE = frozenset({"names", "ids", "uids", "addresses", "contacts"})
 OF_THINGS = frozenset({"devices", "institutions", PRIVATE})
@@ -91,10 +93,12 @@ class Harvester:
             frozenset(_moved(day, person.shift_days) for day in days),
         )
 
-    def of_name(self, name: str) -> frozenset[bytes]:
+    def of_name(self, name: str) -> Harvest:
         """The parts of a file's path that are no words of imaging."""
         parts = (part.split(".")[0].encode("utf-8", "surrogateescape") for part in name.split("/"))
-        return frozenset(part for part in parts if len(part) > LEAST and not self._is_word(part))
+        telling = {part for part in parts if len(part) > LEAST and not self._is_word(part)}
+        ambiguous = {part for part in telling if self._is_ambiguous(part)}
+        return Harvest(frozenset(telling - ambiguous), frozenset(ambiguous))
 
     @cached_property
     def _words(self) -> frozenset[str]:
@@ -104,7 +108,8 @@ class Harvester:
         return part.decode("latin-1").lower() in self._words
 
     def _is_ambiguous(self, part: bytes) -> bool:
-        return self._is_word(part) or (part.isdigit() and len(part) < SHORT_NUMBER)
+        """What can stand in others' objects by right: words of imaging, short numbers, and what reads as a date."""
+        return self._is_word(part) or (part.isdigit() and (len(part) < SHORT_NUMBER or _moved(part, 0) == part))
 
     def _stays(self, tag: int, creator: str) -> bool:
         if creator:
@@ -127,20 +132,24 @@ def _values(header: pydicom.Dataset) -> Iterator[tuple[int, str, str, bytes]]:
         if tag.is_private_creator or raw is None:
             continue
         creator = _creator(header, tag) if tag.is_private else ""
-        if (raw.VR or "") == "SQ" or (raw.VR is None and header[tag].VR == "SQ"):
-            for item in header[tag].value or ():
-                yield from _values(item)
+        vr = raw.VR or usual_vr(int(tag))  # not by decoding the value, which may be malformed
+        if vr == "SQ":
+            yield from (value for item in _items(header, tag) for value in _values(item))
         else:
-            yield int(tag), creator, _representation(header, raw), _bytes(raw)
+            yield int(tag), creator, vr, _bytes(raw)
 
 
-def _creator(header: pydicom.Dataset, tag: pydicom.tag.BaseTag) -> str:
+def _items(header: pydicom.Dataset, tag: BaseTag) -> tuple[pydicom.Dataset, ...]:
+    try:
+        with reading():
+            return tuple(header[tag].value or ())
+    except Refused:
+        return ()
+
+
+def _creator(header: pydicom.Dataset, tag: BaseTag) -> str:
     raw = header.get_item((tag.group, tag.element >> 8))
     return _bytes(raw).decode("latin-1").strip(" \0") or "?" if raw is not None else "?"
-
-
-def _representation(header: pydicom.Dataset, raw: RawDataElement | DataElement) -> str:
-    return raw.VR or header[raw.tag].VR
 
 
 def _bytes(raw: RawDataElement | DataElement) -> bytes:

@@ -38,7 +38,7 @@ def _harvest(plan: Plan) -> Generator[Progress, None, dict[str, Harvest]]:
     found: dict[str, Harvest] = defaultdict(Harvest)
     for position, batch in enumerate(plan.batches, start=1):
         several = (harvester(source.path, batch.person) for source in batch.files)
-        names = Harvest(frozenset().union(*(harvester.of_name(source.name) for source in batch.files)))
-        found[batch.patient] = found[batch.patient].joined((names, *several))
+        names = (harvester.of_name(source.name) for source in batch.files)
+        found[batch.patient] = found[batch.patient].joined((*names, *several))
         yield Progress("collecting identifiers", position, len(plan.batches))
     return dict(found)
