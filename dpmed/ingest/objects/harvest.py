@@ -83,11 +83,11 @@ class Harvester:
             elif kind in OF_THINGS:
                 least = LEAST_PRIVATE if kind == PRIVATE else LEAST
                 things |= {part for part in _parts(value) if len(part) >= least and part.isascii()}
-        ambiguous = {part for part in people if self._is_ambiguous(part)}
-        told = {part for part in things if not self._is_word(part)}
+        told = people | {part for part in things if not self._is_word(part)}
+        ambiguous = {part for part in told if self._is_ambiguous(part)}
         days = {day for value in times if (day := value.replace(b".", b"")[:8]).isdigit() and len(day) == 8}
         return Harvest(
-            frozenset((people - ambiguous) | told),
+            frozenset(told - ambiguous),
             frozenset(ambiguous | self._searchable(days, times)),
             frozenset(stays),
             frozenset(_moved(day, person.shift_days) for day in days),
