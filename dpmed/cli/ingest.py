@@ -108,6 +108,11 @@ def ingest(
     """Turn scans into a scrubbed dataset: images, masks or labels, a manifest and a report of what was removed."""
     output = Output("ingest", json=json, quiet=quiet, verbose=verbose)
     _require_pair(lifetime_epsilon, lifetime_delta)
+    if k_anonymity is not None and output_format is OutputFormat.DICOM:
+        raise ConfigError(
+            "--k-anonymity coarsens the manifest, and DICOM objects carry sex and age themselves",
+            hint="use --format nifti, or a profile that keeps less, such as --profile basic",
+        )
     from dpmed.core.labels import label_scheme as scheme_of
     from dpmed.ingest import IngestRequest
 

@@ -45,6 +45,7 @@ def test_the_table_ends_with_the_next_command(make, tmp_path, capsys):
     ("options", "code", "cause"),
     [
         (["--format", "dicom"], 2, "--format dicom needs DICOM"),
+        (["--format", "dicom", "--k-anonymity", "5"], 2, "coarsens the manifest"),
         (["--profile", "basics"], 2, "did you mean 'basic'"),
         (["--task", "chest"], 2, "chest"),
         (["--label-scheme", "nonsense"], 2, "neither a known name nor a file"),
