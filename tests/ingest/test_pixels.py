@@ -15,8 +15,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from dpmed.ingest.pixels.fill import Black, fill
 from dpmed.ingest.pixels.proof import picture_of_boxes
-from dpmed.ingest.pixels.redact import fill, redact_file
+from dpmed.ingest.pixels.redact import redact_file
 from dpmed.ingest.pixels.risk import Risk, risk
 from dpmed.ingest.pixels.text import Box, TextFinder, is_mark, matches
 
@@ -67,9 +68,9 @@ def test_only_the_box_of_its_frame_changes(tmp_path, syntax, frames, samples):
 def test_boxes_are_black_whatever_black_is_called():
     frame = np.arange(48, dtype=np.uint8).reshape(6, 8)
     assert (fill(frame, [Box(0, 0, 2, 2)])[:2, :2] == 0).all()
-    assert (fill(frame, [Box(0, 0, 2, 2)], photometric="MONOCHROME1")[:2, :2] == 47).all()
+    assert (fill(frame, [Box(0, 0, 2, 2)], black=Black("MONOCHROME1"))[:2, :2] == 47).all()
     colour = np.full((4, 4, 3), 9, np.uint8)
-    assert fill(colour, [Box(0, 0, 1, 1)], photometric="YBR_FULL")[0, 0].tolist() == [0, 128, 128]
+    assert fill(colour, [Box(0, 0, 1, 1)], black=Black("YBR_FULL"))[0, 0].tolist() == [0, 128, 128]
     np.testing.assert_array_equal(frame, np.arange(48).reshape(6, 8))
 
 

@@ -12,8 +12,8 @@ from dpmed.core.errors import ConfigError
 from dpmed.ingest import limits
 from dpmed.ingest.decode import read_frames
 from dpmed.ingest.opened import open_dicom
+from dpmed.ingest.pixels.fill import fill
 from dpmed.ingest.pixels.proof import picture_of_boxes
-from dpmed.ingest.pixels.redact import fill
 from dpmed.ingest.pixels.risk import Risk
 from dpmed.ingest.pixels.series import search
 from dpmed.ingest.pixels.text import Box, TextFinder, is_installed

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from dpmed.ingest.pixels.redact import fill
+from dpmed.ingest.pixels.fill import fill
 from dpmed.ingest.pixels.series import grey
 from dpmed.ingest.pixels.text import Box
 

@@ -1,94 +1,177 @@
-"""Text in a series: its projections first, which hold the text of all slices at once, then the slices concerned."""
+"""Text in a series: two pictures that hold the text of all slices first, then the slices concerned.
 
-from collections.abc import Callable, Iterator
+Anatomy changes from slice to slice, and letters do not. So the mean of all slices shows what stands in most of them on
+a smooth ground, and what is new in a slice against the one before shows what begins anywhere. A maximum of all slices
+would show bone wherever any slice has bone, and letters only where none has.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from dpmed.ingest.pixels.text import BRIGHT, Box, Picture, TextFinder, thin_in
+from dpmed.ingest.pixels.text import Box, Picture, TextFinder, thin_in
 
 Frames = Callable[[], Iterator[np.ndarray]]
 """Gives the frames anew each time: stored values, [row, column] or [row, column, colour]."""
-SHARE = 0.7
-"""Of the strength of the projection's strokes that a slice must show in a box to be concerned."""
-NATIVE = 9
-"""Pixels of a stroke at a picture's own size."""
+ALIKE = 0.35
+"""Correlation of a slice's strokes with those of a box from which the slice has the text."""
+NEXT_TO_BEST = 0.7
+"""Of the best correlation, where even that is lower: what was found stands somewhere."""
+MOST = 0.5
+"""Share of slices with a box from which all are taken to have it: print of a device stands on each."""
+GAP = 2
+"""Slices between two with the same text that have it too."""
+SMOOTH, ROUGH = 512, 640
+"""Pixels of the longer side: enough for small letters on a smooth ground, and for those that are new in a frame."""
+LOWEST, HIGHEST, NOISE_SHARE = 0.5, 99.95, 50
+"""Percentiles of values that become black and white."""
 MOST_ALONE = 4
-"""Frames up to which each is looked at by itself: a projection of so few saves little and hides some."""
+"""Frames of one kind up to which each is looked at by itself: pictures of so few save little and hide some."""
+EVERY = 4
+"""Of rows and columns, one in so many tells the range of a frame's values."""
 
 
 def search(frames: Frames, finder: TextFinder) -> dict[int, tuple[Box, ...]]:
-    """The boxes of text of each frame that has any, by its number. Holds one frame and two projections at a time."""
-    bright, dark, count = _projections(frames())
-    if bright is None or dark is None:
-        return {}
-    if count <= MOST_ALONE:
-        looked = ((number, finder.find(grey(frame))) for number, frame in enumerate(frames()))
-        return {number: boxes for number, boxes in looked if boxes}
-    candidates = finder.find(_levels(bright))
-    if np.median(_levels(dark)) > BRIGHT:  # letters blacker than all tissue are lost in the other projection
-        candidates += finder.find(_levels(dark))
-    return _concerned(frames(), candidates, _levels(bright), 255 - _levels(dark)) if candidates else {}
+    """The boxes of text of each frame that has any, by its number. Holds few frames at a time, whatever their number.
+
+    Frames of one size and type are looked at together; others are never taken for parts of the same picture.
+    """
+    sums: dict[Hashable, _Sums] = {}
+    for frame in frames():
+        sums.setdefault(_kind(frame), _Sums()).add(frame)
+    found = {kind: _templates(one, finder) for kind, one in sums.items() if one.count > MOST_ALONE}
+    alone = {kind for kind, one in sums.items() if one.count <= MOST_ALONE}
+    shown: dict[int, tuple[Box, ...]] = {}
+    sightings: dict[_Template, dict[int, float]] = {one: {} for templates in found.values() for one in templates}
+    for number, frame in enumerate(frames() if alone or sightings else ()):
+        kind = _kind(frame)
+        if kind in alone:
+            shown[number] = finder.find(grey(frame))
+        elif found[kind]:
+            _sight(grey(frame), number, found[kind], sightings)
+    for template, sighted in sightings.items():
+        for number in _shown(sighted):
+            shown[number] = (*shown.get(number, ()), template.box)
+    return {number: boxes for number, boxes in sorted(shown.items()) if boxes}
 
 
 def grey(frame: np.ndarray) -> Picture:
-    """Stored values as 8 bits over their whole range."""
-    return _levels(_flat(frame))
+    """Stored values as 8 bits over their whole range; of colours, how light they are."""
+    return _levels(_values(frame), LOWEST)
 
 
-def _projections(frames: Iterator[np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None, int]:
-    bright = dark = None
-    count = 0
-    for frame in frames:
-        flat = _flat(frame)
-        if bright is None or dark is None:
-            bright, dark = flat.copy(), flat.copy()
-        elif flat.shape == bright.shape:
-            np.maximum(bright, flat, out=bright)
-            np.minimum(dark, flat, out=dark)
-        count += 1
-    return bright, dark, count
+LIGHT = np.array((0.299, 0.587, 0.114), np.float32)
+"""Of red, green and blue in what is seen as light (ITU-R BT.601); colours that differ in nothing else are not seen."""
+MORPHED = frozenset("BHhf")
+"""Types of values that OpenCV looks for strokes in."""
 
 
-def _concerned(
-    frames: Iterator[np.ndarray], boxes: tuple[Box, ...], bright: Picture, dark: Picture
-) -> dict[int, tuple[Box, ...]]:
-    """Which frames show the strokes of which box; a box has white letters or black ones, whichever are stronger."""
-    white, black = thin_in(bright, stroke=NATIVE), thin_in(dark, stroke=NATIVE)
-    is_white = {box: _strength(white[_place(box)]) >= _strength(black[_place(box)]) for box in boxes}
-    projected = {box: (white if is_white[box] else black)[_place(box)] for box in boxes}
-    found: dict[int, tuple[Box, ...]] = {}
-    for number, frame in enumerate(frames):
-        picture = grey(frame)
-        if picture.shape != bright.shape:
-            continue
-        thin = {True: thin_in(picture, stroke=NATIVE), False: thin_in(255 - picture, stroke=NATIVE)}
-        shown = tuple(box for box in boxes if _shows(thin[is_white[box]][_place(box)], projected[box]))
-        if shown:
-            found[number] = shown
-    return found
+def _values(frame: np.ndarray) -> np.ndarray:
+    """One value a pixel, in a type to calculate in."""
+    values = frame @ LIGHT if frame.ndim == 3 else frame
+    is_known = values.dtype.char in MORPHED and values.dtype.isnative
+    return values if is_known else values.astype(np.float32)
+
+
+def _levels(values: np.ndarray, lowest: float) -> Picture:
+    """8 bits. Text lies at an end of the range, so the ends are kept; a few outliers may not darken all the rest."""
+    low, high = (float(value) for value in np.percentile(values[::EVERY, ::EVERY], (lowest, HIGHEST)))
+    scale = 255 / max(high - low, 1e-6)
+    levels = values * np.float32(scale)
+    levels -= np.float32(low * scale)
+    np.clip(levels, 0, 255, out=levels)
+    picture: Picture = levels.astype(np.uint8)
+    return picture
+
+
+class _Sums:
+    """What is kept of the frames of one kind while they go by, in stored units: an empty slice is no louder then."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._total = self._new = self._before = np.zeros(0, np.float32)
+
+    def add(self, frame: np.ndarray) -> None:
+        values = _values(frame)
+        thin = thin_in(values)
+        if not self.count:
+            self._total, self._new = values.astype(np.float32), thin.copy()
+        else:
+            self._total += values
+            # Smaller than before is not new; what may be negative otherwise would wrap round where there is no sign.
+            np.maximum(self._new, np.maximum(thin, self._before) - self._before, out=self._new)
+        self._before = thin
+        self.count += 1
+
+    @property
+    def mean(self) -> Picture:
+        """What stands in most frames."""
+        return _levels(self._total / self.count, LOWEST)
+
+    @property
+    def new(self) -> Picture:
+        """White strokes that a frame has and the one before has not; half of it is noise, which is left dark."""
+        return _levels(self._new, NOISE_SHARE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Template:
+    """A box, its strokes as the picture that it was found in shows them, and whether they are white."""
+
+    box: Box
+    strokes: np.ndarray
+    is_white: bool
+
+
+def _kind(frame: np.ndarray) -> Hashable:
+    return frame.shape, frame.dtype
+
+
+def _templates(sums: _Sums, finder: TextFinder) -> list[_Template]:
+    mean = sums.mean
+    white, black = thin_in(mean), thin_in(255 - mean)
+    templates = []
+    for box in finder.find(mean, long_side=SMOOTH):
+        place = _place(box)
+        is_white = np.percentile(white[place], 95) >= np.percentile(black[place], 95)
+        templates.append(_Template(box, _centred((white if is_white else black)[place]), bool(is_white)))
+    new = sums.new
+    return templates + [_Template(box, _centred(new[_place(box)]), True) for box in finder.find(new, long_side=ROUGH)]
+
+
+def _sight(
+    picture: Picture, number: int, templates: list[_Template], sightings: dict[_Template, dict[int, float]]
+) -> None:
+    """Note how much the frame's strokes are those of each template."""
+    thin = {is_white: thin_in(picture if is_white else 255 - picture) for is_white in {t.is_white for t in templates}}
+    for template in templates:
+        strokes = _centred(thin[template.is_white][_place(template.box)])
+        sightings[template][number] = float((strokes * template.strokes).sum())
+
+
+def _shown(sighted: dict[int, float]) -> list[int]:
+    """The frames with the text of a box: never none; all if most show it, since tissue hides a line here and there."""
+    numbers = list(sighted)
+    least = min(ALIKE, NEXT_TO_BEST * max(sighted.values()))
+    places = [place for place, number in enumerate(numbers) if sighted[number] >= least]
+    if len(places) >= MOST * len(numbers):
+        return numbers
+    wanted = set(places)
+    for first, then in pairwise(places):
+        if then - first <= GAP + 1:
+            wanted.update(range(first, then))
+    return [numbers[place] for place in sorted(wanted)]
 
 
 def _place(box: Box) -> tuple[slice, slice]:
     return np.s_[box.top : box.bottom, box.left : box.right]
 
 
-def _strength(thin: np.ndarray) -> float:
-    return float(np.percentile(thin, 95))
-
-
-def _shows(thin: np.ndarray, projected: np.ndarray) -> bool:
-    strong = projected >= np.percentile(projected, 90)
-    return bool(thin[strong].mean() >= SHARE * projected[strong].mean())
-
-
-def _flat(frame: np.ndarray) -> np.ndarray:
-    """One value a pixel: of colours the brightest, since text may have any."""
-    return frame.max(axis=-1) if frame.ndim == 3 else frame
-
-
-def _levels(values: np.ndarray) -> Picture:
-    """8 bits. Text lies at an end of the range, so the ends are kept; a few outliers may not darken all the rest."""
-    low, high = (float(value) for value in np.percentile(values, (0.5, 99.95)))
-    scaled = (values.astype(np.float32) - low) * (255 / max(high - low, 1))
-    levels: Picture = np.clip(scaled, 0, 255).astype(np.uint8)
-    return levels
+def _centred(strokes: np.ndarray) -> np.ndarray:
+    """Of mean 0 and length 1, so that a product is a correlation."""
+    values = strokes.astype(np.float32) - strokes.mean()
+    length = float(np.linalg.norm(values))
+    centred: np.ndarray = values / length if length else values
+    return centred

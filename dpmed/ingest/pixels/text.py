@@ -1,14 +1,16 @@
 """Finding lines of text in one picture, with rapidocr (PP-OCR models that come with it; nothing is downloaded).
 
-What helped most on tissue was to look at the white top-hat of the enlarged picture: strokes stay, anatomy goes.
+What helped most on tissue was to look at the enlarged picture with its contrast evened out: letters of either colour
+stand out as much on bone as in air.
 """
 
 import importlib.util
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,21 +19,23 @@ from jaxtyping import UInt8
 from dpmed.core.errors import ConfigError
 
 Picture = UInt8[np.ndarray, "row column"]
-LONG_SIDE = 1024
-"""Pixels to which a picture is brought, within a factor of two: small letters need the size."""
-STROKE = 17
-"""Pixels after that: wider structures are no strokes of letters."""
-FAINTEST = 60
-"""Grey levels of a stroke above which the top-hat is not amplified further, or noise would become text."""
+LONG_SIDE, LEAST_SCALE, MOST_SCALE = 1280, 0.5, 2.5
+"""Pixels to which a picture is brought, within bounds: small letters need the size."""
+LEAST_SIDE, MOST_SIDE = 32, 4096
+"""Between which the reader takes the size as it comes: it was chosen here."""
+AROUND = 25
+"""Pixels of a neighbourhood that holds a few letters of small print and the tissue around them."""
+NOISE, MIDDLE, SPREAD = 8, 128, 50
+"""Grey levels: what counts as flat, and the mean and spread to which every neighbourhood is brought."""
+STROKE = 9
+"""Pixels: wider structures are no strokes of small letters."""
 LEAST_SCORE, LEAST_CHARACTERS = 0.5, 3
 FAINT_SHARE = 0.25
 """Of a box's strokes, at which a stroke still counts: a line that runs from lung into bone fades."""
-BRIGHT = 100
-"""Median grey of pictures on which black letters can stand: pages and photographs, not slices."""
 SAME_DENSITY = 0.5
 """Of the share of strokes in a box, up to which its neighbourhood is taken for the same line."""
-WHOLE = 0.5
-"""A box over half of the picture is the picture."""
+THICKEST, SURELY_A_LINE = 0.2, 32
+"""Of the longer side of a picture: what is thicker is no line of print, unless the picture is of a few letters."""
 MARKS = frozenset(
     {"L", "R", "A", "P", "H", "F", "S", "I", "LT", "RT", "LEFT", "RIGHT", "AP", "PA", "LAT", "SUP", "PRONE", "SUPINE"}
     | {"ERECT", "UPRIGHT", "PORTABLE", "CC", "MLO", "LCC", "RCC", "LMLO", "RMLO", "LL", "RL", "LAO", "RAO", "OBL"}
@@ -89,36 +93,42 @@ def is_installed() -> bool:
 class TextFinder:
     """Reads lines. The engine is loaded with the first picture, in the process that needs it."""
 
-    def find(self, picture: Picture) -> tuple[Box, ...]:
-        """Lines of at least three letters or digits, marks left out, in pixels of `picture`.
+    def find(self, picture: Picture, *, long_side: int = LONG_SIDE) -> tuple[Box, ...]:
+        """Lines of at least three letters or digits, white or black, marks left out, in pixels of `picture`.
 
-        Bright letters are looked for, and black ones too where the picture is bright.
+        A smaller `long_side` is quicker, and enough where the background is smooth.
         """
-        found = self._bright(picture)
-        if np.median(picture) > BRIGHT:
-            found += self._bright(255 - picture)
-        return found
-
-    def _bright(self, picture: Picture) -> tuple[Box, ...]:
         rows, columns = picture.shape
-        scale = min(max(LONG_SIDE / max(rows, columns), 0.5), 2.0)
+        scale = min(max(long_side / max(rows, columns), LEAST_SCALE), MOST_SCALE)
         larger = _resized(picture, scale)
-        boxes = [box for box in self._read(_brightened(thin_in(larger)), scale) if not is_mark(box.text)]
-        if boxes:  # where there is text, a second look at the picture itself finds what the first caught by half
-            boxes += [box for box in self._read(larger, scale) if not is_mark(box.text)]
-        small = (box for box in boxes if (box.right - box.left) * (box.bottom - box.top) < WHOLE * rows * columns)
-        return tuple(box.grown((rows, columns)) for box in small)
+        boxes = self._lines(_evened(larger, scale), larger, scale)
+        if not any(sum(map(str.isalnum, box.text)) >= LEAST_CHARACTERS for box in boxes):
+            return ()
+        # Where there is text, a second look at the picture itself finds what the first caught by half, and what is
+        # too short to be taken for text elsewhere belongs to it.
+        boxes += self._lines(larger, larger, scale)
+        return tuple(box.grown((rows, columns)) for box in boxes)
 
-    def _read(self, picture: Picture, scale: float) -> Iterable[Box]:
+    def _lines(self, seen: Picture, larger: Picture, scale: float) -> list[Box]:
+        """What is read in `seen`, a version of `larger`; with the whole of the line there. Marks are left out."""
+        thickest = max(THICKEST * max(larger.shape), SURELY_A_LINE * scale)
+        lines = []
+        for left, top, right, bottom, text, score in self._read(seen):
+            if min(right - left, bottom - top) <= thickest and not is_mark(text):
+                left, right = _whole_line(larger, (left, top, right, bottom), round(STROKE * scale) | 1)
+                first, last = np.floor(np.array((left, top)) / scale), np.ceil(np.array((right, bottom)) / scale)
+                lines.append(Box(int(first[0]), int(first[1]), int(last[0]), int(last[1]), score, text))
+        return lines
+
+    def _read(self, picture: Picture) -> Iterator[tuple[int, int, int, int, str, float]]:
         found = self._engine(np.repeat(picture[..., None], 3, axis=-1), use_cls=False)
         if found.boxes is None:
             return
         for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
-            if score >= LEAST_SCORE and sum(map(str.isalnum, text)) >= LEAST_CHARACTERS:
-                (left, top), (right, bottom) = corners.min(0).astype(int), np.ceil(corners.max(0)).astype(int)
-                left, right = _whole_line(picture, max(left, 0), max(top, 0), right, bottom)
-                first, last = np.floor(np.array((left, top)) / scale), np.ceil(np.array((right, bottom)) / scale)
-                yield Box(int(first[0]), int(first[1]), int(last[0]), int(last[1]), float(score), text)
+            if score >= LEAST_SCORE and any(map(str.isalnum, text)):
+                left, top = np.maximum(corners.min(0).astype(int), 0)
+                right, bottom = np.ceil(corners.max(0)).astype(int)
+                yield int(left), int(top), int(right), int(bottom), text, float(score)
 
     @cached_property
     def _engine(self) -> Any:
@@ -127,17 +137,28 @@ class TextFinder:
                 "looking for text in pixels needs the extra `ocr`",
                 hint='pip install "dpmed[ocr]", or leave --pixels out',
             )
-        from rapidocr import RapidOCR
+        import rapidocr
 
         logging.getLogger("RapidOCR").disabled = True
-        return RapidOCR(params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+        # Models named by their path are never looked for elsewhere, nor fetched.
+        models = Path(rapidocr.__file__).parent / "models"
+        return rapidocr.RapidOCR(
+            params={
+                "Global.log_level": "critical",
+                "Global.max_side_len": MOST_SIDE,
+                "Det.limit_side_len": LEAST_SIDE,
+                "Det.model_path": str(next(models.glob("*_det_*.onnx"))),
+                "Rec.model_path": str(next(models.glob("*_rec_*.onnx"))),
+                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+            }
+        )
 
 
-def thin_in(picture: Picture, *, stroke: int = STROKE) -> Picture:
-    """The thin bright structures of a picture: its white top-hat."""
+def thin_in(picture: np.ndarray, *, stroke: int = STROKE) -> np.ndarray:
+    """The thin bright structures of a picture: its white top-hat (of a negative, the black ones)."""
     import cv2
 
-    thin: Picture = cv2.morphologyEx(picture, cv2.MORPH_TOPHAT, np.ones((stroke, stroke), np.uint8))
+    thin: np.ndarray = cv2.morphologyEx(picture, cv2.MORPH_TOPHAT, np.ones((stroke, stroke), np.uint8))
     return thin
 
 
@@ -149,17 +170,24 @@ def _resized(picture: Picture, scale: float) -> Picture:
     return resized
 
 
-def _brightened(thin: Picture) -> Picture:
-    brightest = max(FAINTEST, float(np.percentile(thin, 99.9)))
-    bright: Picture = np.clip(thin.astype(np.float32) * (255 / brightest), 0, 255).astype(np.uint8)
-    return bright
+def _evened(picture: Picture, scale: float) -> Picture:
+    """Every neighbourhood brought to the same mean and spread, unless it is flat."""
+    import cv2
+
+    values, side = picture.astype(np.float32), round(AROUND * scale) | 1
+    mean = cv2.blur(values, (side, side))
+    spread = np.sqrt(np.maximum(cv2.blur(values * values, (side, side)) - mean * mean, 0)) + NOISE
+    evened: Picture = np.clip(MIDDLE + (values - mean) / spread * SPREAD, 0, 255).astype(np.uint8)
+    return evened
 
 
-def _whole_line(picture: Picture, left: int, top: int, right: int, bottom: int) -> tuple[int, int]:
+def _whole_line(picture: Picture, box: tuple[int, int, int, int], stroke: int) -> tuple[int, int]:
     """The line's ends, wherever strokes as dense as in the box go on: a reader may catch half a name."""
+    left, top, right, bottom = box
     strip = picture[top:bottom]
-    inside = strip[:, left:right]
-    strong = strip >= FAINT_SHARE * np.percentile(inside, 95)
+    ways = (thin_in(strip, stroke=stroke), thin_in(255 - strip, stroke=stroke))
+    strip = max(ways, key=lambda thin: float(np.percentile(thin[:, left:right], 95)))
+    strong = strip >= max(FAINT_SHARE * np.percentile(strip[:, left:right], 95), NOISE)
     density, step = strong[:, left:right].mean(), max(bottom - top, 4)
     while left > 0 and strong[:, max(left - step, 0) : left].mean() >= SAME_DENSITY * density:
         left = max(left - step, 0)

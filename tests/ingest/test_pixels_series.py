@@ -1,0 +1,86 @@
+"""Text in a series: found wherever it stands, and only there; nothing leaves the machine while looking."""
+
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from dpmed.ingest.pixels.series import search
+from dpmed.ingest.pixels.text import TextFinder, matches
+
+NAME = "QUILLFEATHER^OTTOLINE"
+
+
+@pytest.fixture(scope="module")
+def finder():
+    pytest.importorskip("rapidocr")
+    pytest.importorskip("onnxruntime")
+    return TextFinder()
+
+
+@pytest.fixture(scope="module")
+def slices():
+    """Sixteen slices of a generated chest, stored values of 12 bits."""
+    from dpmed.samples.chest import draw_chest, render_chest
+    from dpmed.samples.shapes import Grid
+
+    rng = np.random.default_rng(3)
+    chest = draw_chest(rng, positive=True)
+    volume = render_chest(chest, Grid((16, 256, 256), (5.0, 1.4, 1.4), (chest.level_mm - 40, 0.0, 0.0)))
+    stored = np.clip(volume + rng.normal(0, 20, volume.shape) + 1024, 0, 4095)
+    return list(stored.astype(np.int16))
+
+
+def written_on(frame, text, *, place, value, size=9):
+    mask = Image.new("L", frame.shape[1::-1], 0)
+    ImageDraw.Draw(mask).text(place, text, fill=255, font=ImageFont.load_default(size))
+    ink = np.asarray(mask) / 255
+    return (frame * (1 - ink) + value * ink).astype(frame.dtype), ink > 0.5
+
+
+def covered(boxes, ink):
+    shown = np.zeros(ink.shape, bool)
+    for box in boxes:
+        shown[box.top : box.bottom, box.left : box.right] = True
+    return shown[ink].mean()
+
+
+def test_a_series_without_text_has_none(finder, slices):
+    assert search(lambda: iter(slices), finder) == {}
+
+
+@pytest.mark.parametrize("value", [0, 2000, 4095])
+def test_small_print_on_every_slice_is_found_on_every_slice(finder, slices, value):
+    """Also where it is neither the brightest of all nor the darkest."""
+    written = [written_on(one, NAME, place=(60, 120), value=value) for one in slices]
+    found = search(lambda: (one for one, _ in written), finder)
+    assert set(found) == set(range(len(slices)))
+    assert covered(found[5], written[5][1]) > 0.95
+
+
+def test_text_of_one_slice_is_found_there_and_the_others_stay(finder, slices):
+    written, ink = written_on(slices[7], NAME, place=(60, 120), value=4095, size=12)
+    frames = [written if number == 7 else one for number, one in enumerate(slices)]
+    found = search(lambda: iter(frames), finder)
+    assert set(found) == {7}
+    assert covered(found[7], ink) > 0.95
+
+
+def test_a_page_of_another_size_or_type_is_looked_at_by_itself(finder, slices):
+    page, _ = written_on(np.zeros((120, 300, 3), np.uint8)[..., 0], NAME, place=(20, 40), value=255, size=14)
+    colours = np.stack([page, page // 2, page // 4], axis=-1)
+    same_size, _ = written_on(np.zeros((256, 256), np.uint8), "MRN 7300148", place=(20, 40), value=255, size=14)
+    found = search(lambda: iter([*slices, colours, same_size]), finder)
+    assert set(found) == {16, 17}
+    assert any(matches(box.text, ["7300148"]) for box in found[17])
+
+
+def test_looking_is_silent_and_stays_on_this_machine(finder, monkeypatch, capfd):
+    def refuse(*_):
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    page, _ = written_on(np.zeros((64, 256), np.uint8), NAME, place=(20, 20), value=255, size=14)
+    assert TextFinder().find(page)
+    assert capfd.readouterr() == ("", "")
