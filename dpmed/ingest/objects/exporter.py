@@ -1,5 +1,6 @@
 """One batch, alone: each object through the rules and into the dataset under its new name."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,14 +74,17 @@ class Exporter:
 
     def _write(self, source: Path, target: Path, person: Person, verdict: Verdict) -> tuple[Scrubbed, str]:
         clean = "NO" if verdict.outcome is Outcome.CLEAN else None
-        scrubbed = self._scrubber.scrub(source, target, person, burned_in=clean)
         if not verdict.boxes:
+            scrubbed = self._scrubber.scrub(source, target, person, burned_in=clean)
             return scrubbed, scrubbed.sha256
+        # Under its own name an object stands only when it is painted: a stop in between may not leave the text.
+        aside = target.with_name(f".tmp-painted-{target.name}")
         try:
-            redact_file(target, dict(verdict.boxes))
-        except Refused:
-            target.unlink()
-            raise
+            scrubbed = self._scrubber.scrub(source, aside, person)
+            redact_file(aside, dict(verdict.boxes))
+            os.replace(aside, target)
+        finally:
+            aside.unlink(missing_ok=True)
         return scrubbed, sha256_of(target)
 
     @cached_property
