@@ -41,10 +41,10 @@ class Brain:
     bare: float
 
 
-def brain(coarse: Coarse, body: Bool[np.ndarray, "x y z"], *, is_ct: bool) -> Brain | None:
-    """The brain in `body`, None where nothing like one comes loose. Never more than what is taken for tissue."""
-    # The field's end is not skin: a slab's brain may reach it.
-    depth = distance(body | ~coarse.inside)
+def brain(
+    coarse: Coarse, body: Bool[np.ndarray, "x y z"], depth: Float[np.ndarray, "x y z"], *, is_ct: bool
+) -> Brain | None:
+    """The brain in `body`, None where nothing like one comes loose. `depth` is each cell's depth under the skin."""
     least = max(LITRES[0], LEAST_SHARE * litres(body))
     best: Brain | None = None
     for part in _parts(coarse, body, depth, is_ct=is_ct):

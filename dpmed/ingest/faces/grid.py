@@ -12,8 +12,6 @@ SMOOTH_CELLS = 0.5
 """For voxels much finer than the cells; coarser voxels are left as sharp as they are."""
 PAD = 6
 """Cells of background around the field, so that growing, shrinking and depth never meet the edge of the array."""
-TALL_MM = 450.0
-"""A field taller than this (a trunk, a whole body) is looked at from its top down, where a head would be."""
 MAX_CELLS = 2**24
 
 
@@ -35,23 +33,33 @@ class Coarse:
         return Coarse(self.values[box], self.inside[box], to_scan)
 
 
-def coarse(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"]) -> Coarse | None:
-    """Bring a scan onto the coarse grid; None where that would be larger than any patient."""
+def coarse(
+    voxels: Num[np.ndarray, "i j k"],
+    affine: Float[np.ndarray, "4 4"],
+    *,
+    step_mm: float = STEP_MM,
+    floor_mm: float = -np.inf,
+) -> Coarse | None:
+    """Bring a scan onto a coarse grid, from `floor_mm` up; None for a field too thin or too large."""
     affine = np.asarray(affine, np.float64)
     corners = np.array(np.meshgrid(*([-0.5, n - 0.5] for n in voxels.shape))).reshape(3, -1)
     places = affine[:3, :3] @ corners + affine[:3, 3:]
     low, high = places.min(axis=1), places.max(axis=1)
-    low[2] = max(low[2], high[2] - TALL_MM)
-    counts = np.ceil((high - low) / STEP_MM) + 2 * PAD
+    low[2] = min(max(low[2], floor_mm), high[2])
+    counts = np.ceil((high - low) / step_mm) + 2 * PAD
     if np.prod(counts) > MAX_CELLS:
         return None
     shape = tuple(int(n) for n in counts)
-    to_world = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
-    to_world[:3, 3] = low + (0.5 - PAD) * STEP_MM
+    to_world = np.diag([step_mm, step_mm, step_mm, 1.0])
+    to_world[:3, 3] = low + (0.5 - PAD) * step_mm
     to_scan = np.linalg.inv(affine) @ to_world
     values = sampled(voxels, to_scan, shape, outside="nearest")
-    inside = sampled(np.ones(voxels.shape, np.uint8), to_scan, shape, outside="grid-constant") > 0.5
-    fineness = np.maximum(0.0, 1 - np.abs(affine[:3, :3]).sum(axis=1) / STEP_MM)
+    # Between voxels of ones everything is one: half a voxel past the last is where a field ends.
+    inside = sampled(np.broadcast_to(np.uint8(1), voxels.shape), to_scan, shape, outside="grid-constant") > 0.5
+    inside[:, :, :PAD] = False
+    if not inside.any():
+        return None
+    fineness = np.maximum(0.0, 1 - np.abs(affine[:3, :3]).sum(axis=1) / step_mm)
     return Coarse(ndimage.gaussian_filter(np.nan_to_num(values), SMOOTH_CELLS * fineness), np.asarray(inside), to_scan)
 
 

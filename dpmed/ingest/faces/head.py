@@ -23,12 +23,16 @@ def is_hounsfield(coarse: Coarse) -> bool:
     return bool(coarse.values[coarse.inside].min() < HOUNSFIELD_BELOW)
 
 
+def solid(coarse: Coarse, *, is_ct: bool) -> Bool[np.ndarray, "x y z"]:
+    """Everything that is not air: the patient, and what is around."""
+    return np.asarray((coarse.values > _air(coarse, is_ct=is_ct)) & coarse.inside)
+
+
 def head(coarse: Coarse, *, is_ct: bool) -> Bool[np.ndarray, "x y z"]:
     """The largest solid body, its holes filled; all False where there is none."""
-    solid = (coarse.values > _air(coarse, is_ct=is_ct)) & coarse.inside
-    solid = filled(shrunk(grown(solid, NOSTRIL_MM), NOSTRIL_MM)) & coarse.inside
-    core = largest(shrunk(solid, TABLE_MM))
-    return filled(solid & grown(core, TABLE_MM + STEP_MM))
+    closed = filled(shrunk(grown(solid(coarse, is_ct=is_ct), NOSTRIL_MM), NOSTRIL_MM)) & coarse.inside
+    core = largest(shrunk(closed, TABLE_MM))
+    return filled(closed & grown(core, TABLE_MM + STEP_MM))
 
 
 def _air(coarse: Coarse, *, is_ct: bool) -> float:

@@ -1,4 +1,4 @@
-"""Which way a head looks: found from the brain, because the brain is symmetric and is in every head scan.
+"""Which way a head looks: found from the symmetry of brain and skull, which are in every head scan.
 
 Heads lie turned, tilted and nodding in the scanner; faces are sought and removed along the head's own axes.
 """
@@ -35,18 +35,21 @@ class Pose:
         return np.asarray(x[:, None, None] + y[None, :, None] + z[None, None, :], np.float32)
 
 
-def pose(brain: Bool[np.ndarray, "x y z"]) -> Pose:
-    """The axes of a head from the symmetry and the length of its brain."""
-    cells = np.argwhere(brain)
-    points = cells[:: max(1, len(cells) // SAMPLES)].astype(np.float64)
+def pose(brain: Bool[np.ndarray, "x y z"], body: Bool[np.ndarray, "x y z"]) -> Pose:
+    """The axes of a head: left and right from symmetry, ahead and up from the length of the brain."""
+    points = _sample(brain)
     middle = points.mean(axis=0)
-    soft = ndimage.gaussian_filter(brain.astype(np.float32), 1.5)
+    vault = body.copy()
+    vault[:, :, : int(points[:, 2].min())] = False
+    # Either alone may be lopsided: a brain by a tumour or by shading, a head by a headrest or by its ears.
+    halves = [
+        (part, ndimage.gaussian_filter(mask.astype(np.float32), 1.5))
+        for part, mask in ((points, brain), (_sample(vault), vault))
+    ]
 
     def unlike(turn: Float[np.ndarray, "3"]) -> float:
         normal = _normal(turn[0], turn[1])
-        across = (points - middle) @ normal - turn[2]
-        mirrored = points - 2 * across[:, None] * normal
-        return -float(ndimage.map_coordinates(soft, mirrored.T, order=1).mean())
+        return sum(_unlike(part, soft, normal, float((middle @ normal) + turn[2])) for part, soft in halves)
 
     start = min(((yaw, roll, 0.0) for yaw in TURNS for roll in TURNS), key=lambda turn: unlike(np.array(turn)))
     steps = np.vstack([start, np.add(start, np.diag([0.15, 0.15, 2.0]))])
@@ -58,6 +61,22 @@ def pose(brain: Bool[np.ndarray, "x y z"]) -> Pose:
     nod = _nod((points - middle) @ np.vstack([level, np.cross(right, level)]).T)
     anterior = math.cos(nod) * level + math.sin(nod) * np.cross(right, level)
     return Pose(middle + turn[2] * right, np.vstack([right, anterior, np.cross(right, anterior)]))
+
+
+def _sample(mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "point 3"]:
+    cells = np.argwhere(mask)
+    return np.asarray(cells[:: max(1, len(cells) // SAMPLES)], np.float64)
+
+
+def _unlike(
+    points: Float[np.ndarray, "point 3"],
+    soft: Float[np.ndarray, "x y z"],
+    normal: Float[np.ndarray, "3"],
+    offset: float,
+) -> float:
+    """Less where more points, mirrored at the plane, fall into the same body again."""
+    mirrored = points - 2 * (points @ normal - offset)[:, None] * normal
+    return -float(ndimage.map_coordinates(soft, mirrored.T, order=1).mean())
 
 
 def _normal(yaw: float, roll: float) -> Float[np.ndarray, "3"]:

@@ -10,9 +10,9 @@ from scipy import ndimage
 from dpmed.ingest.faces.brain import brain
 from dpmed.ingest.faces.grid import PAD, Coarse, coarse
 from dpmed.ingest.faces.head import head
-from dpmed.ingest.faces.morphology import litres
+from dpmed.ingest.faces.morphology import distance, litres
 from dpmed.ingest.faces.pose import pose
-from dpmed.ingest.faces.shape import head_slices
+from dpmed.ingest.faces.shape import floor_of_head, head_slices
 from dpmed.ingest.faces.stripped import is_stripped
 from dpmed.ingest.faces.zone import Sides
 
@@ -63,7 +63,8 @@ def face_state(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"
 def look(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, modality: str) -> Look:
     """`face_state` and what it rests on."""
     is_ct = modality.upper().startswith("CT")
-    grid = coarse(voxels, affine)
+    floor_mm = floor_of_head(voxels, affine, is_ct=is_ct)
+    grid = None if floor_mm is None else coarse(voxels, affine, floor_mm=floor_mm)
     if grid is None:
         return Look(FaceState.NOT_A_HEAD)
     body = head(grid, is_ct=is_ct)
@@ -72,12 +73,14 @@ def look(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, 
         return Look(FaceState.NOT_A_HEAD)
     box = _around(body, levels)
     grid, body = grid.cut(box), body[box]
-    if is_stripped(grid, body, is_ct=is_ct):
+    # The field's end is not skin: a slab's brain may reach it.
+    depth = distance(body | ~grid.inside)
+    if is_stripped(grid, body, depth, is_ct=is_ct):
         return Look(FaceState.SKULL_STRIPPED, grid, body)
-    found = brain(grid, body, is_ct=is_ct)
+    found = brain(grid, body, depth, is_ct=is_ct)
     if found is None or found.bare > ATTACHED:
         return Look(FaceState.FACE, grid, body)
-    sides = Sides(found.cells, pose(found.cells))
+    sides = Sides(found.cells, pose(found.cells, body), depth)
     has_face = litres(sides.face() & body) > FACE_LITRES
     return Look(FaceState.FACE if has_face else FaceState.DEFACED, grid, body, sides)
 

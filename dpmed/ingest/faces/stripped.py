@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 from dpmed.ingest.faces.grid import STEP_MM, Coarse
 from dpmed.ingest.faces.head import is_hounsfield
-from dpmed.ingest.faces.morphology import distance, grown, litres
+from dpmed.ingest.faces.morphology import grown, litres
 
 MOST_LITRES = 2.2
 """Brain, its fluid and what a generous mask leaves on it: a grown head is larger."""
@@ -20,15 +20,19 @@ BONE_HU = 300.0
 BONE_SHARE = 0.002
 
 
-def is_stripped(coarse: Coarse, body: Bool[np.ndarray, "x y z"], *, is_ct: bool) -> bool:
+def is_stripped(
+    coarse: Coarse, body: Bool[np.ndarray, "x y z"], depth: Float[np.ndarray, "x y z"], *, is_ct: bool
+) -> bool:
     """Whether `body` is a brain alone: its size, nothing at all around it, and no bone below its surface."""
+    if litres(body) > MOST_LITRES:
+        return False
     around = coarse.values[coarse.inside & ~grown(body, 2 * STEP_MM)]
     low = float(coarse.values[coarse.inside].min())
-    if litres(body) > MOST_LITRES or not around.size or np.mean(around <= low) < EMPTY:
+    if not around.size or np.mean(around <= low) < EMPTY:
         return False
     if is_ct:
         return is_hounsfield(coarse) and bool(np.mean(coarse.values[body] > BONE_HU) < BONE_SHARE)
-    return not _has_skull(coarse.values - low, body, distance(body | ~coarse.inside))
+    return not _has_skull(coarse.values - low, body, depth)
 
 
 def _has_skull(

@@ -13,6 +13,8 @@ CUTS = tuple(math.radians(degrees) for degrees in (25.0, 32.0, 39.0, 46.0, 53.0,
 FACE_CUT = math.radians(35.0)
 FACE_MM = 15.0
 """Nose, eyes and mouth stand out further than this beyond the brain; skull base and cut surfaces do not."""
+FOREHEAD_MM = 12.0
+"""Scalp and skull of the forehead are thicker than this; deeper may be brain, whatever was taken for brain."""
 FACE_HALF_WIDTH_MM = 50.0
 FACE_DEPTH_MM = 45.0
 
@@ -23,6 +25,7 @@ class Sides:
 
     brain: Bool[np.ndarray, "x y z"]
     pose: Pose
+    depth: Float[np.ndarray, "x y z"]
 
     def beyond(self, cut: float) -> Float[np.ndarray, "x y z"]:
         """Millimetres past the brain's last cell in a direction `cut` radians below straight ahead; negative before."""
@@ -30,8 +33,17 @@ class Sides:
         return np.asarray(far - far[self.brain].max())
 
     def removable(self, margin_mm: float) -> Bool[np.ndarray, "x y z"]:
-        """What the brain and everything between its parts stay clear of by `margin_mm`: outside their convex hull."""
-        return np.asarray(np.max([self.beyond(cut) for cut in CUTS], axis=0) > margin_mm)
+        """What the brain and everything between its parts stay clear of by `margin_mm`: outside their convex hull.
+
+        A second guard does not rest on the brain that was found: above the eye sockets nothing deep is removed.
+        """
+        beyond = np.max([self.beyond(cut) for cut in CUTS], axis=0) > margin_mm
+        return np.asarray(beyond & ~self._deep_in_forehead())
+
+    def _deep_in_forehead(self) -> Bool[np.ndarray, "x y z"]:
+        up = self.pose.along(self.brain.shape, np.array([0.0, 0.0, 1.0]))
+        sockets = up[np.unravel_index(np.argmax(np.where(self.brain, self.beyond(FACE_CUT), -np.inf)), up.shape)]
+        return np.asarray((up > sockets) & (self.depth > FOREHEAD_MM))
 
     def face(self) -> Bool[np.ndarray, "x y z"]:
         """Where eyes, nose and mouth are."""
