@@ -1,18 +1,18 @@
 """A profile: which options of PS3.15 Annex E are taken, and the user's own exceptions. Shipped ones and files alike."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydicom.datadict import keyword_dict
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.recipe import did_you_mean
 from dpmed.core.record import Record, describe
-from dpmed.ingest.rules.table import table
 
 Option = Literal[
     "clean-descriptors",
@@ -46,11 +46,18 @@ TELLING_OPTIONS = frozenset(
     {"retain-uids", "retain-full-dates", "retain-device-identity", "retain-institution-identity"}
 )
 """Options under which the result is no longer de-identified by HIPAA Safe Harbor."""
+MOST_BYTES = 1 << 20
+MOST_BASES = 4
+"""How long a chain of `based_on` may be."""
+WORD = re.compile(r"[^\W_]{2,32}")
 HINT = "dpmed ships basic, training and research-longitudinal; docs/deidentification.md shows how to write your own"
 
 
 class Profile(Record):
-    """What becomes of headers. `keep` and `remove` name attributes by keyword; `remove` wins."""
+    """What becomes of headers. `keep` and `remove` name attributes by keyword; `remove` wins.
+
+    What `keep` names stays as it is, unchecked, hence only with `accept_risk`.
+    """
 
     name: str = Field(max_length=32, pattern=r"^[A-Za-z0-9 _.-]+$")
     options: tuple[Option, ...] = ()
@@ -74,26 +81,37 @@ class Profile(Record):
         """`remove` as tags."""
         return tuple(_tag(keyword) for keyword in self.remove)
 
+    @field_validator("vocabulary")
+    @classmethod
+    def _are_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(WORD.fullmatch(word) for word in words):
+            raise ValueError("each is one word of 2 to 32 letters and digits")
+        return tuple(word.casefold() for word in words)
+
     @model_validator(mode="after")
     def _is_known_and_admitted(self) -> "Profile":
-        tags = {keyword: _tag(keyword) for keyword in (*self.keep, *self.remove)}
-        telling = [keyword for keyword in self.keep if tags[keyword] in table()]
-        telling += [option for option in self.options if option in TELLING_OPTIONS]
+        for keyword in (*self.keep, *self.remove):
+            _tag(keyword)
+        telling = [*self.keep, *(option for option in self.options if option in TELLING_OPTIONS)]
         if (telling or self.documents == "keep") and not self.accept_risk:
             what = ", ".join(telling) or "documents"
             raise ValueError(f"{what} can identify a patient; write accept_risk = true to keep it all the same")
+        if {"retain-full-dates", "retain-modified-dates"} <= set(self.options):
+            raise ValueError("dates stay as they are or move, not both")
         return self
 
 
 def load_profile(name_or_file: str) -> Profile:
     """A shipped profile by name, or one from a TOML file, which may say `based_on = "training"`.
 
+    What the base says is inherited, except its name and its `accept_risk`: who writes a file answers for it.
     Raises `ConfigError` for an unknown name, key or attribute, with the nearest known one.
     """
     content = _content(name_or_file)
-    base = content.pop("based_on", None)
-    if base is not None:
-        content = _content(str(base)) | content
+    if name_or_file not in shipped_profiles() and content.get("name") in shipped_profiles():
+        raise ConfigError(
+            f"the name {content['name']!r} is taken by a profile of dpmed", hint="give yours another name"
+        )
     unknown = [key for key in content if key not in Profile.model_fields]
     if unknown:
         raise ConfigError(
@@ -116,17 +134,31 @@ def method_codes(profile: Profile) -> tuple[tuple[str, str], ...]:
     return (BASIC_CODE, *(code for option, code in OPTION_CODES.items() if option in profile.options))
 
 
-def _content(name_or_file: str) -> dict[str, Any]:
+def _content(name_or_file: str, depth: int = 0) -> dict[str, Any]:
+    """The keys of a profile with those of its base."""
+    if depth > MOST_BASES:
+        raise ConfigError("profiles are based on each other in a circle", hint=HINT)
+    try:
+        content = tomllib.loads(_text(name_or_file))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the profile is not valid TOML: {error}", hint=HINT) from None
+    except OSError as error:
+        raise ConfigError(f"the profile cannot be read: {error.strerror}", hint=HINT) from None
+    if "based_on" not in content:
+        return content
+    base = _content(str(content.pop("based_on")), depth + 1)
+    return {key: value for key, value in base.items() if key not in {"name", "accept_risk"}} | content
+
+
+def _text(name_or_file: str) -> str:
     if name_or_file in shipped_profiles():
-        text = resources.files("dpmed.ingest.rules").joinpath("profiles", f"{name_or_file}.toml").read_text()
-        return tomllib.loads(text)
+        return resources.files("dpmed.ingest.rules").joinpath("profiles", f"{name_or_file}.toml").read_text("utf-8")
     path = Path(name_or_file)
     if path.suffix != ".toml" or not path.is_file():
         raise ConfigError(f"no profile {name_or_file!r}{did_you_mean(name_or_file, shipped_profiles())}", hint=HINT)
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the profile is not valid TOML: {error}", hint=HINT) from None
+    if path.stat().st_size > MOST_BYTES:
+        raise ConfigError("the profile is larger than 1 MiB", hint=HINT)
+    return path.read_text("utf-8")
 
 
 def _tag(keyword: str) -> int:
