@@ -28,6 +28,7 @@ CURES: Mapping[Reason, str] = {
     Reason.NO_CLASS: AGAIN,
     Reason.DOCUMENT: "a person has to read it; a profile with documents = keep lets it through unsearched",
     Reason.VIDEO: "a person has to watch it; it cannot be released from here",
+    Reason.AUDIO: "a person has to listen to it; it cannot be released from here",
     Reason.MODALITY: AS_DICOM,
     Reason.MISSING_FILE: "copy the whole medium and ingest again",
     Reason.NO_SERIES: AGAIN,

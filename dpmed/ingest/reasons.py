@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NO_CLASS = "it does not say what kind of object it is"
     DOCUMENT = "an encapsulated document (PDF, CDA, STL), which cannot be searched for identifiers"
     VIDEO = "a video stream, which cannot be searched for identifiers"
+    AUDIO = "a recording of a voice, which identifies and may name somebody"
     TEXT = "text burned into its pixels"
     MODALITY = "a modality that no task here uses"
     MISSING_FILE = "listed in the DICOMDIR but not there"

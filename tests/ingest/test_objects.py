@@ -351,6 +351,20 @@ def test_codes_stay_in_the_form_of_their_scheme(source, tmp_path):
     assert [code.CodeValue for code in got.ProcedureCodeSequence] == ["39607008", "REMOVED", "113100", "REMOVED"]
 
 
+@pytest.mark.parametrize(
+    ("sop_class", "modality"),
+    [("1.2.840.10008.5.1.4.1.1.9.4.1", "AU"), ("1.2.840.10008.5.1.4.1.1.9.4.2", ""), (CTImageStorage, "AU")],
+)
+def test_a_voice_is_held_back(source, tmp_path, sop_class, modality):
+    data = ct()
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = sop_class
+    data.Modality = modality
+    saved(data, source)
+    with pytest.raises(Refused) as refused:
+        scrubbed(source, tmp_path)
+    assert refused.value.reason is Reason.AUDIO
+
+
 def test_a_palette_is_as_long_as_its_descriptor_says(source, tmp_path):
     data = ct()
     data.add_new(0x00281101, "US", [4, 0, 16])

@@ -23,6 +23,9 @@ from dpmed.ingest.rules.text import Cleaner
 
 SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
 SEX, AGE, MANUFACTURER, STUDY_DATE = 0x00100040, 0x00101010, 0x00080070, 0x00080020
+MODALITY = 0x00080060
+AUDIO = frozenset({"1.2.840.10008.5.1.4.1.1.9.4.1", "1.2.840.10008.5.1.4.1.1.9.4.2", "1.2.840.10008.10.3"})
+"""Waveforms that are sound: dictations and the like (PS3.4 B.5)."""
 SHORT_HEADER = 8
 """Bytes before the value of every attribute that is looked at here, in any encoding."""
 
@@ -105,6 +108,8 @@ class Scrubber:
             written[SOP_CLASS] = file.encoding.element(SOP_CLASS, "UI", sop_class.encode())
         if sop_class not in UID_dictionary and not MAKERS_CLASS.fullmatch(sop_class.encode()):
             raise Refused(Reason.NO_CLASS)
+        if sop_class in AUDIO or _text(written, MODALITY) == "AU":
+            raise Refused(Reason.AUDIO)
         if not instance:
             instance = self.remap(file.meta.instance or hashlib.sha256(file.buffer).hexdigest())
             written[SOP_INSTANCE] = file.encoding.element(SOP_INSTANCE, "UI", instance.encode())
