@@ -326,6 +326,7 @@ def test_a_profile_of_ones_own_keeps_and_removes(source, tmp_path):
         ("head 24/12", "head"),
         ("12. March 1961 brain", "brain"),
         ("brain F/97", "brain"),
+        ("brain m93 F18", "brain F18"),
         ("brain 102 year", "brain"),
         ("chest 100 kV", "chest 100 kV"),
         ("head MRN 7300148 tel 555 123 456", "head"),

@@ -60,7 +60,7 @@ def test_no_pixel_outside_the_box_changes(tmp_path, name):
 
 def bitmap(folder):
     """Three frames of single bits that do not end with their bytes."""
-    data = pydicom.dcmread(get_testdata_file("MR_small.dcm"))
+    data = pydicom.dcmread(copied(folder, "MR_small.dcm"))
     data.Rows, data.Columns, data.NumberOfFrames = 13, 11, 3
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 1, 1, 0, 0
     bits = np.random.default_rng(0).integers(0, 2, 13 * 11 * 3, dtype=np.uint8)
@@ -91,7 +91,7 @@ def test_shared_colours_are_black_for_both_of_their_pixels(tmp_path):
 
 
 def test_frames_without_a_box_keep_their_bytes_and_old_offsets_go(tmp_path):
-    data = pydicom.dcmread(get_testdata_file("emri_small_RLE.dcm"))
+    data = pydicom.dcmread(copied(tmp_path, "emri_small_RLE.dcm"))
     frames = list(generate_frames(data.PixelData, number_of_frames=data.NumberOfFrames))
     data.PixelData, data.ExtendedOffsetTable, data.ExtendedOffsetTableLengths = encapsulate_extended(frames)
     data.save_as(tmp_path / "object.dcm")

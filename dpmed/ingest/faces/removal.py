@@ -21,8 +21,8 @@ from dpmed.ingest.faces.morphology import grown
 from dpmed.ingest.faces.state import FaceState, look
 from dpmed.ingest.reasons import Reason, Refused
 
-MARGINS_MM = (6.0, 9.0, 12.0)
-"""Between the brain's hull and the cut: the first with which the face is gone."""
+MARGIN_MM = 6.0
+"""Between the brain's hull and the cut."""
 BRAIN_RIM_MM = 4.0
 """Around the brain: never removed."""
 AIR_HU = -1000
@@ -52,14 +52,12 @@ def remove_face(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4
     if before.state is not FaceState.FACE or before.sides is None or before.coarse is None:
         raise Refused(Reason.FACE_STAYS)
     to_cells = np.linalg.inv(before.coarse.to_scan)
-    kept = grown(before.sides.brain, BRAIN_RIM_MM)
-    for margin_mm in MARGINS_MM:
-        cells = before.sides.removable(margin_mm) & ~kept
-        removed = sampled(cells.astype(np.float32), to_cells, voxels.shape, outside="nearest") > 0.5
-        result = Defaced(_filled(voxels, removed, is_ct=modality.upper().startswith("CT")), removed)
-        if face_is_gone(result, affine, modality=modality):
-            return result
-    raise Refused(Reason.FACE_STAYS)
+    cells = before.sides.removable(MARGIN_MM) & ~grown(before.sides.brain, BRAIN_RIM_MM)
+    removed = sampled(cells.astype(np.float32), to_cells, voxels.shape, outside="nearest") > 0.5
+    result = Defaced(_filled(voxels, removed, is_ct=modality.upper().startswith("CT")), removed)
+    if not face_is_gone(result, affine, modality=modality):
+        raise Refused(Reason.FACE_STAYS)
+    return result
 
 
 def face_is_gone(result: Defaced, affine: Float[np.ndarray, "4 4"], *, modality: str) -> bool:

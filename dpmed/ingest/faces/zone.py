@@ -15,6 +15,8 @@ FACE_MM = 15.0
 """Nose, eyes and mouth stand out further than this beyond the brain; skull base and cut surfaces do not."""
 FOREHEAD_MM = 12.0
 """Scalp and skull of the forehead are thicker than this; deeper may be brain, whatever was taken for brain."""
+FRONTAL_MM = 20.0
+"""From the frontal poles back: no other lobe comes so far forward."""
 FACE_HALF_WIDTH_MM = 50.0
 FACE_DEPTH_MM = 45.0
 
@@ -41,9 +43,10 @@ class Sides:
         return np.asarray(beyond & ~self._deep_in_forehead())
 
     def _deep_in_forehead(self) -> Bool[np.ndarray, "x y z"]:
+        """Deeper than any skull, and higher than the lowest of the frontal lobes, which lie on the eye sockets."""
         up = self.pose.along(self.brain.shape, np.array([0.0, 0.0, 1.0]))
-        sockets = up[np.unravel_index(np.argmax(np.where(self.brain, self.beyond(FACE_CUT), -np.inf)), up.shape)]
-        return np.asarray((up > sockets) & (self.depth > FOREHEAD_MM))
+        frontal = self.brain & (self.beyond(0.0) > -FRONTAL_MM)
+        return np.asarray((up > up[frontal].min()) & (self.depth > FOREHEAD_MM))
 
     def face(self) -> Bool[np.ndarray, "x y z"]:
         """Where eyes, nose and mouth are."""

@@ -17,7 +17,7 @@ DATE_IN_WORDS = re.compile(
 DIGIT_RUN = re.compile(r"\d(?:[ ().+\-]{0,2}\d)*")
 AGE = re.compile(
     r"(?<!\w)(?:[mfw]\s*/?\s*)?\d{1,3}[\s\-]*(?:yo|y/o|yrs?|y|years?|j|jahre|jaar|ans|a[nñ]os|anni|anos)(?:[\s\-]*old)?(?!\w)"
-    r"|(?<!\w)[mfw]\s*/\s*\d{1,3}(?!\d)",
+    r"|(?<!\w)[mfw]\s*/\s*\d{1,3}(?!\d)|(?<!\w)[mfw]\s*(?:9\d|1[01]\d)(?!\w)",
     re.IGNORECASE,
 )
 YEAR = re.compile(r"(?<!\d)(?:18|19|20)\d\d(?!\d)")
