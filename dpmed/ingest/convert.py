@@ -80,12 +80,12 @@ class Converter:
 
     def _volumes(self, job: Job) -> Outcome:
         """Everything is read and checked before the first byte is written."""
-        volumes = {part.modality: _volume(part) for part in job.candidate.parts}
+        volumes = {part.modality: volume_of(part) for part in job.candidate.parts}
         first = next(iter(volumes.values()))
         if not all(_same_grid(first, other) for other in volumes.values()):
             raise Refused(Reason.GRIDS_DIFFER)
         mask = self._mask(job, first)
-        volumes, face = without_faces(volumes, self.faces)
+        volumes, face = without_faces(volumes, self.faces, is_declared=job.candidate.is_defaced)
         text = [self._text(volume) for volume in volumes.values()] if self.kind is Kind.DICOM else []
         images = {modality: f"images/{job.case}_{modality}.nii.gz" for modality in volumes}
         for modality, name in images.items():
@@ -127,11 +127,12 @@ class Converter:
 
 def _mask_volume(part: Part, image: Volume) -> Volume:
     if part.segments is None:
-        return _volume(part)
+        return volume_of(part)
     return Volume(read_mask(part.files[0].path, part.segments, image.affine, image.voxels.shape), image.affine)
 
 
-def _volume(part: Part) -> Volume:
+def volume_of(part: Part) -> Volume:
+    """The voxels of one image of a case, read. Raises `Refused`."""
     if part.stack is not None:
         return _stacked(part)
     volume = read_nifti(part.files[0].path)

@@ -1,7 +1,9 @@
 """What the user can do about a file that was held back, for each reason."""
 
+from collections import Counter
 from collections.abc import Mapping
 
+from dpmed.core.errors import NoInputError
 from dpmed.ingest.reasons import Reason
 
 AGAIN = "export it anew from the archive and ingest again"
@@ -60,12 +62,19 @@ CURES: Mapping[Reason, str] = {
     Reason.MASK_TWICE: "keep the mask that counts",
     Reason.MODALITY_TWICE: "keep the one to train on, or name the sequences in --labels CSV",
     Reason.TEXT: "look at its picture in quarantine/: --pixels redact paints the text over, --pixels ignore leaves it",
-    Reason.FACE: "--faces remove takes the face out; --faces ignore takes the scan as it is",
-    Reason.FACE_STAYS: "deface it by hand, or leave it out",
+    Reason.FACE: "--faces remove takes the face off; --faces ignore takes it as it is, such as a part cut before",
+    Reason.FACE_STAYS: "look at it: --faces ignore takes it if its face was cut off before; else deface it by hand",
 }
+READ = "see docs/cli.md for what dpmed ingest accepts and refuses"
 LOOK = "look at the file at the source, repair it there and ingest again"
 
 
 def cure(reason: str) -> str:
     """The next step for a reason, given by its words."""
     return next((text for known, text in CURES.items() if known.value == reason), LOOK)
+
+
+def nothing_usable(what: str, held: Counter[str]) -> NoInputError:
+    """The error where every file was held back, with the next step for the commonest reason."""
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in held.most_common()) or "nothing fits the task"
+    return NoInputError(f"no usable {what}: {reasons}", hint=cure(held.most_common(1)[0][0]) if held else READ)

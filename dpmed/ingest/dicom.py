@@ -23,6 +23,8 @@ PICTURES_WITH_TEXT = frozenset({"US", "IVUS", "OT", "SC", "XC", "ES", "GM", "SM"
 WITHOUT_PICTURE = frozenset({"SEG", "SR", "PR", "RTSTRUCT"})
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2", ""})
+FACES_CLEANED = "113102"
+"""Clean Recognizable Visual Features Option (PS3.16, CID 7050)."""
 DEPTHS = frozenset({8, 16, 32})
 MASK_DEPTHS = frozenset({1, 8, 16})
 
@@ -46,6 +48,15 @@ class SliceHeader:
     """Its number in an object of several."""
     traits: tuple[str, ...] = ("",) * len(TRAITS)
     origin: Origin = NOT_KNOWN
+    is_defaced: bool = False
+    """Its recognizable visual features have been cleaned, says the object (PS3.15 E.3.2)."""
+
+
+def slices_of(path: Path) -> tuple[SliceHeader, ...]:
+    """The slices of one file. Raises `Refused` where it cannot be used."""
+    with open_dicom(path) as file, reading():
+        header = file.header()
+        return _slices(file, header, file.remaining)
 
 
 def scan_dicom(
@@ -84,7 +95,7 @@ def _slices(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> tuple
     frames = (_projection(header),) if modality in PROJECTIONS else frames_of(header)
     if modality == "ct" and any(frame.rescale is None for frame in frames):
         raise Refused(Reason.NO_RESCALE)
-    origin = origin_of(header)
+    origin, is_defaced = origin_of(header), _is_defaced(header)
     return tuple(
         SliceHeader(
             patient=_text(header, "PatientID"),
@@ -100,6 +111,7 @@ def _slices(file: OpenedDicom, header: pydicom.Dataset, remaining: int) -> tuple
             frame=frame.number,
             traits=frame.traits,
             origin=origin,
+            is_defaced=is_defaced,
         )
         for frame in frames
     )
@@ -148,6 +160,13 @@ def _text(header: pydicom.Dataset, keyword: str) -> str:
     if value is None:
         return ""
     return str(value).strip(" \0")
+
+
+def _is_defaced(header: pydicom.Dataset) -> bool:
+    codes = header.get("DeidentificationMethodCodeSequence") or []
+    return any(
+        _text(code, "CodeValue") == FACES_CLEANED and _text(code, "CodingSchemeDesignator") == "DCM" for code in codes
+    )
 
 
 def _projection(header: pydicom.Dataset) -> Frame:

@@ -41,6 +41,12 @@ class Candidate:
     origin: Origin = NOT_KNOWN
 
     @property
+    def is_defaced(self) -> bool:
+        """Whether every DICOM header of the scan says that its visual features have been cleaned."""
+        headers = [header for part in self.parts for header in part.headers]
+        return bool(headers) and all(header.is_defaced for header in headers)
+
+    @property
     def files(self) -> tuple[Source, ...]:
         """Every input file of the scan, each once."""
         parts = (*self.parts, self.mask) if self.mask else self.parts

@@ -16,7 +16,8 @@ from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Split
 from dpmed.ingest.convert import Converter, Outcome
 from dpmed.ingest.crosswalk import require_place, write_if_asked
-from dpmed.ingest.faces.policy import FacePolicy, require_tools
+from dpmed.ingest.cures import nothing_usable
+from dpmed.ingest.faces.policy import FacePolicy
 from dpmed.ingest.jobs import Job, fingerprint, jobs
 from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
 from dpmed.ingest.needles import Needles
@@ -60,7 +61,6 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
     _require_places(request)
     if request.crosswalk is not None:
         require_place(request.crosswalk, dataset=request.out)
-    require_tools(FacePolicy(request.faces))
     load_profile(request.profile)  # a wrong one is refused before anything is looked at
     require_fresh(request.out, resume=request.resume)
     key = _key(request)
@@ -240,6 +240,4 @@ def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> s
 
 def _nothing_usable(request: IngestRequest, seen: Survey, outcomes: Sequence[Outcome]) -> NoInputError:
     finished = Finished(request, seen, (), tuple(outcomes), {}, None)
-    return NoInputError(
-        f"no usable case: {finished.why_held()}", hint="see docs/cli.md for what dpmed ingest accepts and refuses"
-    )
+    return nothing_usable("case", finished.why_held())

@@ -83,11 +83,10 @@ class Finished:
             counts[Reason.MISSING_FILE.value] += self.seen.missing
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
-    def why_held(self) -> str:
-        """The same as one line, for a message."""
+    def why_held(self) -> Counter[str]:
+        """How many files and cases each reason holds back."""
         late: Counter[str] = Counter(outcome.reason.value for outcome in self.outcomes if outcome.reason)
-        counts = Counter(self.quarantined_by_reason()) + late
-        return ", ".join(f"{reason}: {count}" for reason, count in counts.most_common()) or "nothing fits the task"
+        return Counter(self.quarantined_by_reason()) + late
 
     def declared_words(self) -> bytes:
         """Words of the manifest that come from its form or the user's declarations, and not from the data."""

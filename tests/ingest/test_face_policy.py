@@ -27,19 +27,8 @@ def test_a_brain_without_its_skull_is_left_alone_and_the_report_says_so(tmp_path
     assert report["faces"] == {"not looked at, as asked": 2}
 
 
-def test_removing_needs_its_tools_and_says_so(tmp_path, monkeypatch, capsys):
-    from dpmed.ingest.faces import policy
-
-    monkeypatch.setattr(policy.importlib.util, "find_spec", lambda name: None)
-    write_brats(tmp_path / "in", patients=1)
-    arguments = ["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--label-scheme", "brats"]
-    assert main([*arguments, "--faces", "remove", "--json"]) == ExitCode.USAGE
-    assert "dpmed[deface]" in json.loads(capsys.readouterr().out)["hint"]
-
-
 @pytest.mark.real_images
 def test_a_real_face_is_held_back_or_gone(shared_data, tmp_path):
-    pytest.importorskip("SimpleITK")
     head = shared_data / "head_nifti" / "chris_t1.nii.gz"
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "head.nii.gz").write_bytes(head.read_bytes())

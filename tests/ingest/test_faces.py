@@ -5,6 +5,7 @@ import io
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813  as its own documentation calls it
 from PIL import Image
 
 from dpmed.ingest.faces import FaceState, face_state, remove_face
@@ -143,17 +144,16 @@ def test_real_images_without_a_face(shared_data, name, modality, state):
 @pytest.mark.real_images
 def test_the_real_face_is_gone_and_the_real_brain_is_whole(shared_data):
     """Against a brain that this package did not find: the average brain of many people, laid over the scan."""
-    sitk = pytest.importorskip("SimpleITK")
     image = nib.load(shared_data / "head_nifti/chris_t1.nii.gz")
     voxels = np.asanyarray(image.dataobj)
     result = remove_face(voxels, image.affine, modality="t1")
-    brain = _laid_over(sitk, shared_data / "head_nifti/spm152.nii.gz", shared_data / "head_nifti/chris_t1.nii.gz")
+    brain = _laid_over(shared_data / "head_nifti/spm152.nii.gz", shared_data / "head_nifti/chris_t1.nii.gz")
     assert 1.0e6 < brain.sum() * abs(np.linalg.det(image.affine)) < 2.2e6
     assert not (result.removed & brain).any()
     assert face_state(result.voxels, image.affine, modality="t1") is FaceState.DEFACED
 
 
-def _laid_over(sitk, average_file, scan_file):
+def _laid_over(average_file, scan_file):
     average, scan = (sitk.ReadImage(str(file), sitk.sitkFloat32) for file in (average_file, scan_file))
     brain = average > 25
     fit = sitk.ImageRegistrationMethod()

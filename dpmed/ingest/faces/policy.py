@@ -1,12 +1,10 @@
 """What is to be done about a face in a scan: hold the scan back, take the face away, or let it be."""
 
-import importlib.util
 from collections.abc import Mapping
 from enum import StrEnum
 
 import numpy as np
 
-from dpmed.core.errors import ConfigError
 from dpmed.ingest.faces.removal import remove_face
 from dpmed.ingest.faces.state import FaceState, face_state
 from dpmed.ingest.nifti import Volume
@@ -14,6 +12,8 @@ from dpmed.ingest.reasons import Reason, Refused
 
 HEADS = frozenset({"ct", "mr", "t1", "t1ce", "t2", "flair"})
 REMOVED = "face removed"
+DECLARED = "a face cleaned before, says the header"
+NOT_LOOKED_AT = "not looked at, as asked"
 
 
 class FacePolicy(StrEnum):
@@ -24,25 +24,22 @@ class FacePolicy(StrEnum):
     IGNORE = "ignore"
 
 
-def require_tools(policy: FacePolicy) -> None:
-    """Raise `ConfigError` where faces are to be removed and the extra `deface` is not installed."""
-    if policy is FacePolicy.REMOVE and importlib.util.find_spec("SimpleITK") is None:
-        raise ConfigError(
-            "--faces remove needs the extra `deface`", hint='pip install "dpmed[deface]", or use --faces gate'
-        )
-
-
-def without_faces(volumes: Mapping[str, Volume], policy: FacePolicy) -> tuple[dict[str, Volume], str]:
+def without_faces(
+    volumes: Mapping[str, Volume], policy: FacePolicy, *, is_declared: bool = False
+) -> tuple[dict[str, Volume], str]:
     """The images of one case, by modality, on one grid; and what was found, in words. Raises `Refused` under the gate.
 
-    A face that one sequence shows is taken out of all: they are of one head.
+    A face that one sequence shows is taken out of all: they are of one head. `is_declared`: the headers say that the
+    face was cleaned before; a face is then one that nobody has, put there by re-facing software.
     """
     if policy is FacePolicy.IGNORE:
-        return dict(volumes), "not looked at, as asked"
+        return dict(volumes), NOT_LOOKED_AT
     found = {name: _state(name, volume) for name, volume in volumes.items() if name in HEADS}
     faces = [name for name, state in found.items() if state is FaceState.FACE]
     if not faces:
         return dict(volumes), next(iter(found.values())).value if found else ""
+    if is_declared:
+        return dict(volumes), DECLARED
     if policy is FacePolicy.GATE:
         raise Refused(Reason.FACE)
     cleaned = dict(volumes)

@@ -7,12 +7,30 @@ from dataclasses import dataclass, field
 from dpmed.core.files import sha256_of
 from dpmed.ingest.objects.facts import Facts
 from dpmed.ingest.objects.values import Person
-from dpmed.ingest.pixels.inspect import Verdict
+from dpmed.ingest.pixels.inspect import Frames, Verdict
+from dpmed.ingest.pixels.text import Box
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms
 from dpmed.ingest.sources import Source
 
 MOST_FILES = 64
 """In a batch: few enough to share a series among workers, enough to flush the disk rarely."""
+
+
+@dataclass(frozen=True)
+class Paint:
+    """What is to be done to the pixels of one object, and what its header may then say of them."""
+
+    text: Verdict
+    face: Frames = ()
+    is_defaced: bool = False
+
+    @property
+    def boxes(self) -> dict[int, tuple[Box, ...]]:
+        """All boxes, by frame."""
+        both: dict[int, tuple[Box, ...]] = dict(self.text.boxes)
+        for frame, boxes in self.face:
+            both[frame] = (*both.get(frame, ()), *boxes)
+        return both
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,7 @@ class Batch:
     modality: str
     person: Person = field(repr=False)
     objects: tuple[tuple[Source, str], ...] = field(repr=False)
-    verdicts: tuple[Verdict, ...] = field(repr=False)
+    paint: tuple[Paint, ...] = field(repr=False)
 
     @property
     def files(self) -> tuple[Source, ...]:
@@ -55,9 +73,7 @@ def series_of(facts: Mapping[Source, Facts]) -> dict[tuple[str, str, str], list[
     return by_series
 
 
-def batches(
-    facts: Mapping[Source, Facts], verdicts: Mapping[Source, Verdict], pseudonyms: Pseudonyms
-) -> tuple[Batch, ...]:
+def batches(facts: Mapping[Source, Facts], paint: Mapping[Source, Paint], pseudonyms: Pseudonyms) -> tuple[Batch, ...]:
     """Every object in a batch of its series, in an order that says nothing about the input."""
     made = []
     for (identity, study, series), sources in series_of(facts).items():
@@ -80,7 +96,7 @@ def batches(
                     modality=facts[sources[0]]["modality"],
                     person=_person(identity, pseudonyms),
                     objects=(objects := tuple(named[start : start + MOST_FILES])),
-                    verdicts=tuple(verdicts[source] for source, _ in objects),
+                    paint=tuple(paint[source] for source, _ in objects),
                 )
             )
     return tuple(sorted(made, key=lambda batch: (batch.folder, batch.objects[0][1])))

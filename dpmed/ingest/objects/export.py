@@ -2,14 +2,15 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from dpmed.core.errors import NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.ingest.crosswalk import write_if_asked
+from dpmed.ingest.cures import nothing_usable
 from dpmed.ingest.journal import Journal, clear_half_written
 from dpmed.ingest.objects.batches import Batch
 from dpmed.ingest.objects.exporter import Exporter, Written
@@ -36,8 +37,7 @@ def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Not
     outcomes = yield from _batches(plan, crew, journal)
     if not any(outcome.sha256 for outcome in outcomes):
         _discard(plan, outcomes, journal)
-        reasons = ", ".join(result_of(plan, outcomes, seconds=0).quarantined_by_reason)
-        raise NoInputError(f"no object could be written: {reasons}", hint="see docs/cli.md for what is refused and why")
+        raise nothing_usable("DICOM object", Counter(result_of(plan, outcomes, seconds=0).quarantined_by_reason))
     searched = (yield from _verify(plan, outcomes, journal)) if request.verify else None
     _write_proofs(plan)
     folder = DatasetFolder(request.out)
@@ -82,9 +82,10 @@ def _batches(plan: Plan, crew: Crew, journal: Journal[Written]) -> Generator[Pro
 def _fingerprint(batch: Batch) -> str:
     """Everything that the result of a batch depends on: its files by size and time, and their names."""
     lines = [batch.folder]
-    for source, name in batch.objects:
+    for (source, name), paint in zip(batch.objects, batch.paint, strict=True):
         status = source.path.stat()
-        lines.append(f"{source.name}:{name}:{status.st_size}:{status.st_mtime_ns}")
+        # What is painted depends on the other files of the series, too.
+        lines.append(f"{source.name}:{name}:{status.st_size}:{status.st_mtime_ns}:{paint.boxes}")
     return SEPARATOR.join(lines)
 
 
@@ -93,7 +94,13 @@ def _is_intact(out: Path, outcome: Written) -> bool:
 
 
 def _settings(plan: Plan) -> str:
-    parts = ("dicom", plan.request.pixels, str(plan.request.source.resolve()), plan.profile.to_json())
+    parts = (
+        "dicom",
+        plan.request.pixels,
+        plan.request.faces,
+        str(plan.request.source.resolve()),
+        plan.profile.to_json(),
+    )
     return plan.pseudonyms.fingerprint(SEPARATOR.join(parts))
 
 

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from dpmed.core.files import sha256_of
 from dpmed.core.record import Record
-from dpmed.ingest.objects.batches import Batch
+from dpmed.ingest.objects.batches import Batch, Paint
 from dpmed.ingest.objects.instance import Scrubbed, Scrubber
+from dpmed.ingest.objects.marks import Done
 from dpmed.ingest.objects.values import Person, remapper
-from dpmed.ingest.pixels.inspect import Outcome, Verdict
+from dpmed.ingest.pixels.inspect import Outcome
 from dpmed.ingest.pixels.redact import redact_file
 from dpmed.ingest.pseudonyms import Uids
 from dpmed.ingest.reasons import Reason, Refused
@@ -52,9 +53,9 @@ class Exporter:
         held: dict[int, Reason] = {}
         removed: Counter[str] = Counter()
         traits: dict[str, str] = {}
-        for (source, name), verdict in zip(batch.objects, batch.verdicts, strict=True):
+        for (source, name), paint in zip(batch.objects, batch.paint, strict=True):
             try:
-                scrubbed, digest = self._write(source.path, folder / name, batch.person, verdict)
+                scrubbed, digest = self._write(source.path, folder / name, batch.person, paint)
             except Refused as refused:
                 held[source.ordinal] = refused.reason
                 continue
@@ -72,16 +73,17 @@ class Exporter:
             traits=traits,
         )
 
-    def _write(self, source: Path, target: Path, person: Person, verdict: Verdict) -> tuple[Scrubbed, str]:
-        clean = "NO" if verdict.outcome is Outcome.CLEAN else None
-        if not verdict.boxes:
-            scrubbed = self._scrubber.scrub(source, target, person, burned_in=clean)
+    def _write(self, source: Path, target: Path, person: Person, paint: Paint) -> tuple[Scrubbed, str]:
+        boxes = paint.boxes
+        done = _done(paint)
+        if not boxes:
+            scrubbed = self._scrubber.scrub(source, target, person, done=done)
             return scrubbed, scrubbed.sha256
         # Under its own name an object stands only when it is painted: a stop in between may not leave the text.
         aside = target.with_name(f".tmp-painted-{target.name}")
         try:
-            scrubbed = self._scrubber.scrub(source, aside, person)
-            redact_file(aside, dict(verdict.boxes))
+            scrubbed = self._scrubber.scrub(source, aside, person, done=done)
+            redact_file(aside, boxes)
             os.replace(aside, target)
         finally:
             aside.unlink(missing_ok=True)
@@ -90,6 +92,15 @@ class Exporter:
     @cached_property
     def _scrubber(self) -> Scrubber:
         return scrubber(self.profile, self.uid_key)
+
+
+def _done(paint: Paint) -> frozenset[Done]:
+    found = {
+        Done.NO_TEXT: paint.text.outcome in {Outcome.CLEAN, Outcome.PAINTED},
+        Done.TEXT_PAINTED: bool(paint.text.boxes),
+        Done.NO_FACE: paint.is_defaced or bool(paint.face),
+    }
+    return frozenset(name for name, is_so in found.items() if is_so)
 
 
 def scrubber(profile: Profile, uid_key: bytes) -> Scrubber:

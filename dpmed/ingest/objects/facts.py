@@ -1,5 +1,6 @@
 """The first look at a DICOM file that is to stay DICOM: whose it is and where it belongs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,14 @@ WANTED = {
     0x00100021: "issuer",
     0x0020000D: "study",
     0x0020000E: "series",
+    0x00200032: "position",
     0x00280010: "rows",
     0x00280301: "burned_in",
 }
+METHODS, FACES_CLEANED = 0x00120064, b"113102"
 LAST = max(WANTED)
 DIRECTORY_GROUP = 0x0004
+AXES = 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,20 @@ class Facts:
     def has_pixels(self) -> bool:
         """Whether it is a picture."""
         return bool(self["rows"])
+
+    @property
+    def is_defaced(self) -> bool:
+        """Whether it says that its visual features have been cleaned (PS3.15 E.3.2)."""
+        return bool(self["defaced"])
+
+    @property
+    def position(self) -> tuple[float, ...]:
+        """Image Position (Patient) in millimetres; empty where there is none."""
+        try:
+            place = tuple(float(number) for number in self["position"].split("\\"))
+        except ValueError:
+            return ()
+        return place if len(place) == AXES and all(map(math.isfinite, place)) else ()
 
     @property
     def identity(self) -> str:
@@ -93,6 +111,8 @@ def _values(file: Opened) -> dict[str, bytes]:
         if element.tag > LAST:
             break
         end = walker.end(element, 0)
+        if element.tag == METHODS and FACES_CLEANED in walker.buffer[element.start : end]:
+            found["defaced"] = b"YES"
         if element.tag in WANTED and element.length != UNDEFINED:
             found[WANTED[element.tag]] = walker.buffer[element.start : end]
         position = end

@@ -12,7 +12,7 @@ from pydicom._uid_dict import UID_dictionary
 from dpmed.ingest.identifiers import EMBEDDED
 from dpmed.ingest.objects.dataset import PIXELS, DataSet
 from dpmed.ingest.objects.encoding import Encoding, Malformed
-from dpmed.ingest.objects.marks import BURNED_IN, Marks, file_meta
+from dpmed.ingest.objects.marks import Done, Marks, file_meta
 from dpmed.ingest.objects.opened import Opened, opened, rewritten
 from dpmed.ingest.objects.pixels import PixelFacts, PixelSpan, copy_pixels
 from dpmed.ingest.objects.values import MAKERS_CLASS, Person, Values
@@ -51,30 +51,28 @@ class Scrubber:
     _banned: Set[str] = field(default_factory=frozenset, repr=False)
 
     def __post_init__(self) -> None:
-        self._marks: dict[Encoding, dict[int, bytes]] = {}
+        self._marks: dict[tuple[Encoding, Set[Done]], dict[int, bytes]] = {}
 
-    def scrub(self, source: Path, target: Path, person: Person, *, burned_in: str | None = None) -> Scrubbed:
+    def scrub(self, source: Path, target: Path, person: Person, *, done: Set[Done] = frozenset()) -> Scrubbed:
         """Write `source` without its identifiers to `target`, aside and renamed; `target` says nothing about it.
 
-        Raises `Refused`. `burned_in` is what is known about text in the pixels, YES or NO.
+        Raises `Refused`. `done` is what its header may say of its pixels.
         """
         with opened(source) as file:
             try:
-                return self._write(file, target, person, burned_in)
+                return self._write(file, target, person, done)
             except Malformed:
                 pass
         try:
-            return self._write(rewritten(source), target, person, burned_in)
+            return self._write(rewritten(source), target, person, done)
         except Malformed:
             raise Refused(Reason.UNREADABLE) from None
 
-    def _write(self, file: Opened, target: Path, person: Person, burned_in: str | None) -> Scrubbed:
+    def _write(self, file: Opened, target: Path, person: Person, done: Set[Done]) -> Scrubbed:
         written, position, values = self._header(file, person)
         sop_class, instance = self._identity(file, written)
         span = _pixels(file, position)
-        written |= self._own(file.encoding)
-        if burned_in:
-            written[BURNED_IN] = file.encoding.element(BURNED_IN, "CS", burned_in.encode())
+        written |= self._own(file.encoding, done)
         header = b"".join(written[tag] for tag in sorted(written))
         with Aside(target) as stream:
             stream.write(file_meta(sop_class, instance, file.meta.syntax))
@@ -115,10 +113,10 @@ class Scrubber:
             written[SOP_INSTANCE] = file.encoding.element(SOP_INSTANCE, "UI", instance.encode())
         return sop_class, instance
 
-    def _own(self, encoding: Encoding) -> dict[int, bytes]:
-        if encoding not in self._marks:
-            self._marks[encoding] = Marks(self.rules.profile).elements(encoding)
-        return self._marks[encoding]
+    def _own(self, encoding: Encoding, done: Set[Done]) -> dict[int, bytes]:
+        if (encoding, done) not in self._marks:
+            self._marks[encoding, done] = Marks(self.rules.profile).elements(encoding, done)
+        return self._marks[encoding, done]
 
 
 def _pixels(file: Opened, position: int) -> PixelSpan | None:

@@ -1,16 +1,20 @@
 """What is to be written of an input that stays DICOM: every file looked at, sorted into batches. Writes nothing."""
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from dpmed.core.errors import ConfigError, NoInputError
+from dpmed.core.errors import ConfigError
 from dpmed.core.events import Note, Progress
+from dpmed.ingest.cures import nothing_usable
 from dpmed.ingest.detect import Detected, Kind, detect
-from dpmed.ingest.objects.batches import Batch, batches, series_of, without_copies
+from dpmed.ingest.faces.policy import FacePolicy
+from dpmed.ingest.objects.batches import Batch, Paint, batches, series_of, without_copies
 from dpmed.ingest.objects.facts import Facts, look
+from dpmed.ingest.objects.heads import Head, HeadInspector, Slice
 from dpmed.ingest.pixels.inspect import Policy, Verdict, inspector
 from dpmed.ingest.pixels.risk import risk
 from dpmed.ingest.pool import Crew, workers_for
@@ -22,6 +26,8 @@ from dpmed.ingest.rules.profile import Profile, load_profile
 from dpmed.ingest.sources import Source, inventory
 
 AT_ONCE = 64
+HEADS = frozenset({"CT", "MR"})
+"""Modalities whose slices make volumes that can show a face."""
 
 
 def look_at(sources: Sequence[Source]) -> list[Facts | Reason]:
@@ -39,6 +45,7 @@ class Plan:
     batches: tuple[Batch, ...]
     held: Mapping[Source, Reason] = field(repr=False)
     verdicts: Mapping[Source, Verdict] = field(repr=False)
+    heads: tuple[Head, ...] = field(repr=False)
     labels: Mapping[str, Literal[0, 1]]
     identities: Mapping[str, str] = field(repr=False)
     files: int
@@ -72,9 +79,12 @@ def plan(
     verdicts = yield from _inspect(facts, request, crew)
     held |= {source: verdict.reason for source, verdict in verdicts.items() if verdict.reason}
     facts = {source: fact for source, fact in facts.items() if source not in held}
-    planned = batches(facts, verdicts, pseudonyms)
+    heads = yield from _look_for_faces(facts, request, crew)
+    held |= {source: head.reason for source, head in heads.items() if head.reason}
+    facts = {source: fact for source, fact in facts.items() if source not in held}
+    planned = batches(facts, _paint(facts, verdicts, heads), pseudonyms)
     if not planned:
-        raise NoInputError("no usable DICOM object", hint="see docs/cli.md for what dpmed ingest accepts and refuses")
+        raise nothing_usable("DICOM object", Counter(reason.value for reason in held.values()))
     roster = read_roster(request.labels, with_labels=True) if request.labels else None
     return Plan(
         request=request,
@@ -83,6 +93,7 @@ def plan(
         batches=planned,
         held=held,
         verdicts=verdicts,
+        heads=tuple(dict.fromkeys(heads.values())),
         labels=_labels(planned, facts, roster) if roster else {},
         identities={pseudonyms.patient(fact.identity): fact.identity for fact in facts.values()},
         files=len(listed.files),
@@ -108,6 +119,31 @@ def _inspect(
         if look_into.reads:
             yield Progress("looking for text in pixels", number, len(series))
     return verdicts
+
+
+def _look_for_faces(
+    facts: Mapping[Source, Facts], request: IngestRequest, crew: Crew
+) -> Generator[Progress, None, dict[Source, Head]]:
+    """What every series of CT and MR shows of a face, by file."""
+    pictures = {source: fact for source, fact in facts.items() if fact.has_pixels and fact["modality"] in HEADS}
+    series = list(series_of(pictures).values())
+    tasks = [[Slice(one, facts[one].position, facts[one].is_defaced) for one in sources] for sources in series]
+    heads: dict[Source, Head] = {}
+    look_for = HeadInspector(FacePolicy(request.faces))
+    for number, (sources, head) in enumerate(zip(series, crew.map(look_for, tasks), strict=True), start=1):
+        heads |= dict.fromkeys(sources, head)
+        if look_for.policy is not FacePolicy.IGNORE:
+            yield Progress("looking for faces", number, len(series))
+    return heads
+
+
+def _paint(
+    facts: Mapping[Source, Facts], verdicts: Mapping[Source, Verdict], heads: Mapping[Source, Head]
+) -> dict[Source, Paint]:
+    return {
+        source: Paint(verdicts[source], heads[source].boxes.get(source, ()) if source in heads else (), fact.is_defaced)
+        for source, fact in facts.items()
+    }
 
 
 def _some(files: Sequence[Source]) -> list[Sequence[Source]]:

@@ -41,7 +41,6 @@ LOSSLESS = frozenset({RLELossless, JPEGLSLossless, JPEG2000Lossless})
 LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, JPEGLSNearLossless, HTJ2K})
 DEEPEST, SMALLEST = 16, 64 * 64
 """Bits that the encoders take, and pixels: JPEG-LS can be longer than what it packs, and its encoder allows little."""
-CLEAN_PIXELS = ("113101", "Clean Pixel Data Option")
 PIXELS = (0x7FE0, 0x0010)
 ITEM, SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"
 UNDEFINED = 0xFFFFFFFF
@@ -50,7 +49,7 @@ Value = TypeVar("Value")
 
 
 def redact_file(path: Path, boxes: Boxes) -> None:
-    """Fill boxes, by frame number, in a DICOM object that is already scrubbed; old or new is on the disk, never half.
+    """Fill boxes, by frame number, in a DICOM object whose header says so already: old or new is on disk, never half.
 
     Guarantees: no pixel outside the boxes changes; where two share their colour, a box takes both.
     Uncompressed stays as it is laid out. Compressed without loss it is
@@ -76,8 +75,6 @@ def _each(pieces: Iterator[Value]) -> Iterator[Value]:
 def _rewritten(file: OpenedDicom, boxes: Boxes) -> Iterator[bytes]:
     with reading():
         header = file.header()
-        header.BurnedInAnnotation = "NO"
-        _say_so(header)
     pixels = _encapsulated(file, header, boxes) if file.syntax.is_encapsulated else _plain(file, header, boxes)
     yield from pixels
 
@@ -229,12 +226,3 @@ def _encoded(header: pydicom.FileDataset) -> bytes:
     content = BytesIO()
     header.save_as(content, enforce_file_format=True)
     return content.getvalue()
-
-
-def _say_so(header: pydicom.Dataset) -> None:
-    codes = header.get("DeidentificationMethodCodeSequence") or []
-    if CLEAN_PIXELS[0] in {code.get("CodeValue") for code in codes}:
-        return
-    code = pydicom.Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = CLEAN_PIXELS[0], "DCM", CLEAN_PIXELS[1]
-    header.DeidentificationMethodCodeSequence = [*codes, code]
