@@ -22,6 +22,7 @@ from dpmed.core.record import Record
 from dpmed.ingest.needles import Needles
 from dpmed.ingest.opened import open_dicom
 from dpmed.ingest.pictures import read_picture
+from dpmed.ingest.pixels.inspect import frames_of
 from dpmed.ingest.pixels.text import TextFinder, is_installed, matches
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
@@ -210,11 +211,8 @@ def _pixels(path: Path) -> np.ndarray:
         return read_picture(path)
     if path.stat().st_size > LARGEST_READ:
         raise Refused(Reason.TOO_LARGE)
-    header = pydicom.dcmread(path)
-    pixels = header.pixel_array
-    if int(header.get("SamplesPerPixel") or 1) > 1:
-        pixels = pixels.max(axis=-1)
-    return pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, 2)
+    frames = [frame.max(axis=-1) if frame.ndim == 3 else frame for frame in frames_of(path)]
+    return frames[0] if len(frames) == 1 else np.stack(frames, axis=-1)
 
 
 def _as_grey(values: np.ndarray) -> Picture:

@@ -120,7 +120,7 @@ def _found(paths: Sequence[Path]) -> dict[Path, dict[int, tuple[Box, ...]]]:
     def frames() -> Iterator[np.ndarray]:
         places.clear()
         for path in paths:
-            for number, frame in enumerate(_frames_of(path)):
+            for number, frame in enumerate(frames_of(path)):
                 places.append((path, number))
                 yield frame
 
@@ -131,7 +131,8 @@ def _found(paths: Sequence[Path]) -> dict[Path, dict[int, tuple[Box, ...]]]:
     return found
 
 
-def _frames_of(path: Path) -> Iterator[np.ndarray]:
+def frames_of(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a DICOM object as stored, [row, column] or [row, column, colour]. Raises `Refused`."""
     with open_dicom(path) as file, reading():
         header = file.header()
         size, count = (int(header.Rows), int(header.Columns)), int(header.get("NumberOfFrames") or 1)
@@ -147,7 +148,7 @@ def _finder() -> TextFinder:
 
 def _proof(path: Path, boxes: Mapping[int, tuple[Box, ...]]) -> bytes:
     first = min(boxes)
-    for number, frame in enumerate(_frames_of(path)):
+    for number, frame in enumerate(frames_of(path)):
         if number == first:
             return picture_of_boxes(frame, boxes[first])
     return b""
