@@ -1,37 +1,29 @@
-"""`dpmed epsilon`: what was spent, what a run would cost, what noise a target needs."""
+"""`dpmed epsilon`: what was spent, what a run would cost, what a target needs, and what it means."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
+from dpmed.core.choices import Accountant
 from dpmed.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dpmed.core.specs import Accountant
-    from dpmed.privacy.account import Account
+    from dpmed.privacy.account import Account, Counting
+    from dpmed.privacy.explain import Explained
+    from dpmed.privacy.numbers import Numbers
 
-ACCOUNTANTS = ("pld", "prv", "rdp")
 FORMS = "give RUN, --data, --plan with --data, or --sample-rate --noise-multiplier --steps --delta"
-WORDS = (
-    "Epsilon {epsilon:.4f} at delta {delta:g}, per patient with all scans, add-or-remove-one, by the {accountant} "
-    "accountant, if every step draws patients by Poisson sampling. It covers what was trained; it does not cover "
-    "metrics on held-out patients or other releases about the same patients."
-)
+MEANING, TARGETS, COUNTING = "What it means", "Bare numbers", "How it is counted"
+Neighbours = Literal["add-or-remove-one", "replace-one", "zero-out"]
 
 
 def epsilon(
     runs: Annotated[list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run folders; several add up.")] = None,
     data: Annotated[Path | None, typer.Option(help="A dataset: what it spent in its life.")] = None,
     plan: Annotated[str | None, typer.Option(metavar="RECIPE", help="With --data: what a run would cost.")] = None,
-    sample_rate: Annotated[float | None, typer.Option(help="Probability that a patient is in a step.")] = None,
-    noise_multiplier: Annotated[float | None, typer.Option(help="Noise over clip norm.")] = None,
-    steps: Annotated[int | None, typer.Option(help="How many steps.")] = None,
-    delta: Annotated[float | None, typer.Option(help="Should be less than 1/patients.")] = None,
-    target_epsilon: Annotated[float | None, typer.Option(help="Find the noise multiplier for this epsilon.")] = None,
-    accountant: Annotated[str, typer.Option(help="pld (reported), prv or rdp.")] = "pld",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --plan.")] = None,
     set_lifetime_epsilon: Annotated[
         float | None, typer.Option(help="With --data and --delta: the most this dataset may ever spend.")
@@ -39,42 +31,133 @@ def epsilon(
     verify: Annotated[
         bool, typer.Option("--verify", help="Recompute by three accountants; replay the ledgers.")
     ] = False,
+    delta: Annotated[float | None, typer.Option(help="Should be well below 1/patients.")] = None,
+    sample_rate: Annotated[
+        float | None, typer.Option(rich_help_panel=TARGETS, help="Probability that a patient is in a step.")
+    ] = None,
+    noise_multiplier: Annotated[
+        float | None, typer.Option(rich_help_panel=TARGETS, help="Noise over clip norm.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(rich_help_panel=TARGETS, help="How many steps.")] = None,
+    target_epsilon: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=TARGETS, help="Find the one of the three above that is left out."),
+    ] = None,
+    patients: Annotated[int | None, typer.Option(rich_help_panel=TARGETS, help="Size of the cohort.")] = None,
+    truncate_at: Annotated[
+        int | None, typer.Option(rich_help_panel=TARGETS, help="Larger draws are cut to so many patients.")
+    ] = None,
+    accountant: Annotated[str, typer.Option(rich_help_panel=COUNTING, help="pld (reported), prv or rdp.")] = "pld",
+    neighbouring: Annotated[
+        str, typer.Option(rich_help_panel=COUNTING, help="add-or-remove-one (reported), replace-one or zero-out.")
+    ] = "add-or-remove-one",
+    explain: Annotated[
+        bool, typer.Option("--explain", rich_help_panel=MEANING, help="The best attacks left, and other choices.")
+    ] = False,
+    prior: Annotated[
+        float, typer.Option(rich_help_panel=MEANING, help="Chance of guessing a record without the model.")
+    ] = 1e-4,
+    tuning_runs: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=MEANING, help="Tries on these patients, on average, of which the best was kept."),
+    ] = None,
+    images_per_patient: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=MEANING, help="A patient's epsilon if images, not patients, were drawn."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(rich_help_panel=MEANING, metavar="FILE", help="Draw it as PNG, SVG or PDF.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Say what privacy was spent, what a run would cost, or what noise a target needs."""
     output = Output("epsilon", json=json, quiet=quiet, verbose=verbose)
-    by = _accountant(accountant)
-    from dpmed.core.folders import DatasetFolder, RunFolder
-    from dpmed.core.recipe import load_recipe
-    from dpmed.privacy import account as accounts
+    from dpmed.core.folders import RunFolder
+    from dpmed.privacy.account import Counting, verified
+    from dpmed.privacy.explain import explained
+    from dpmed.privacy.numbers import Numbers
 
+    _require_place(plot)
+    by = Counting(
+        delta=_delta(delta),
+        accountant=_one_of(accountant, get_args(Accountant), "accountant"),
+        neighbouring=_one_of(neighbouring, get_args(Neighbours), "neighbouring relation"),
+    )
+    numbers = Numbers(
+        sample_rate=sample_rate,
+        noise_multiplier=noise_multiplier,
+        steps=steps,
+        target_epsilon=target_epsilon,
+        patients=patients,
+        truncate_at=truncate_at,
+    )
     folders = [RunFolder(run) for run in runs or ()]
-    numbers = (sample_rate, noise_multiplier, steps, target_epsilon)
-    if sum((bool(folders), data is not None, any(number is not None for number in numbers))) != 1:
+    forms = (bool(folders), data is not None, numbers != Numbers())
+    if sum(forms) != 1:
         raise ConfigError("this is not one of the forms of dpmed epsilon", hint=FORMS)
     if data is None and (plan is not None or set_lifetime_epsilon is not None):
         raise ConfigError("--plan and --set-lifetime-epsilon need the dataset", hint="add --data DIR")
-    if folders:
-        found = accounts.of_trained(folders, delta=_delta(delta), accountant=by)
-    elif data is None:
-        found = _of_numbers(sample_rate, noise_multiplier, steps, delta, target_epsilon, by)
-    elif plan is not None:
-        found = accounts.of_plan(load_recipe(plan, settings=_with_delta(set_, delta)), data, accountant=by)
-    else:
+    if data is not None:
         if set_lifetime_epsilon is not None:
-            _set_limit(data, set_lifetime_epsilon, delta)
-        found = accounts.of_dataset(DatasetFolder(data), delta=_delta(delta), accountant=by)
-    _show(output, accounts.verified(found, folders) if verify else found)
+            _set_limit(data, set_lifetime_epsilon, by)
+        found = _of_data(data, plan, set_, by)
+    else:
+        found = _of_runs_or_numbers(folders, numbers, by)
+    if verify:
+        found = verified(found, folders)
+    wants_more = explain or tuning_runs is not None or images_per_patient is not None or plot is not None
+    more = (
+        explained(found, explain=explain, prior=prior, tuning_runs=tuning_runs, images_per_patient=images_per_patient)
+        if wants_more
+        else None
+    )
+    _answer(output, found, more, plot, target_epsilon)
 
 
-def _accountant(name: str) -> "Accountant":
-    for known in ACCOUNTANTS:
-        if name == known:
-            return known  # type: ignore[return-value]
+def _of_runs_or_numbers(folders: list[Any], numbers: "Numbers", by: "Counting") -> "Account":
+    from dpmed.privacy.account import of_trained
+    from dpmed.privacy.numbers import of_numbers
+
+    return of_trained(folders, by) if folders else of_numbers(numbers, by)
+
+
+def _of_data(data: Path, plan: str | None, settings: list[str] | None, by: "Counting") -> "Account":
+    from dpmed.core.folders import DatasetFolder
+    from dpmed.core.recipe import load_recipe
+    from dpmed.privacy.account import of_dataset, of_plan
+
+    if plan is None:
+        return of_dataset(DatasetFolder(data), by)
+    own = [] if by.delta is None else [f"privacy.delta={by.delta}"]
+    return of_plan(load_recipe(plan, settings=[*(settings or ()), *own]), data, by)
+
+
+def _answer(
+    output: Output, found: "Account", more: "Explained | None", plot: Path | None, target: float | None
+) -> None:
+    from dpmed.cli.epsilon_view import as_table, as_values
+
+    payload = as_values(found, more)
+    output.show(as_table(found, more, payload))
+    if plot is not None:
+        from dpmed.privacy.charts import draw
+
+        assert more is not None, "a plot asks for what it shows"
+        draw(found, more, plot, limit=target if found.limit is None else found.limit.epsilon)
+        output.say(f"drawn: {plot}")
+    output.finish(payload)
+
+
+def _one_of(name: str, known: tuple[Any, ...], what: str) -> Any:
+    if name in known:
+        return name
     hint = "pld is the number to report; the Gaussian (CLT) accountant understates and is not offered"
-    raise ConfigError(f"no accountant of that name; choose one of {', '.join(ACCOUNTANTS)}", hint=hint)
+    raise ConfigError(
+        f"no {what} of that name; choose one of {', '.join(known)}",
+        hint=hint if what == "accountant" else "dpmed epsilon --help says which is which",
+    )
 
 
 def _delta(delta: float | None) -> float | None:
@@ -83,79 +166,15 @@ def _delta(delta: float | None) -> float | None:
     return delta
 
 
-def _with_delta(settings: list[str] | None, delta: float | None) -> list[str]:
-    return [*(settings or ()), *([] if delta is None else [f"privacy.delta={delta}"])]
+def _require_place(plot: Path | None) -> None:
+    if plot is not None and plot.suffix not in {".png", ".svg", ".pdf"}:
+        raise ConfigError("a chart is a .png, .svg or .pdf file", hint="for example --plot epsilon.png")
 
 
-def _set_limit(data: Path, limit: float, delta: float | None) -> None:
+def _set_limit(data: Path, limit: float, by: "Counting") -> None:
     from dpmed.core.folders import DatasetFolder
     from dpmed.privacy.budget import Budget
 
-    if _delta(delta) is None or not limit > 0:
+    if by.delta is None or not limit > 0:
         raise ConfigError("a lifetime budget needs an epsilon above 0 and a --delta", hint="for example --delta 1e-4")
-    assert delta is not None, "checked above"
-    Budget(DatasetFolder(data)).set_limit(limit, delta)
-
-
-def _of_numbers(
-    rate: float | None,
-    noise: float | None,
-    steps: int | None,
-    delta: float | None,
-    target: float | None,
-    accountant: "Accountant",
-) -> "Account":
-    from dpmed.privacy.account import of_runs
-    from dpmed.privacy.accounting import MechanismRun, noise_multiplier_for
-
-    if rate is None or steps is None or _delta(delta) is None or (noise is None) == (target is None):
-        hint = "add --noise-multiplier S, or --target-epsilon E to find it"
-        raise ConfigError("numbers need --sample-rate, --steps, --delta and one more", hint=hint)
-    wrong = {"--sample-rate": 0 < rate <= 1, "--steps": steps >= 1, "--target-epsilon": target is None or target > 0}
-    wrong["--noise-multiplier"] = noise is None or noise > 0
-    for option, is_right in wrong.items():
-        if not is_right:
-            raise ConfigError(f"{option} is out of range", hint="rate in (0, 1], steps at least 1, the others above 0")
-    assert delta is not None, "checked above"
-    if target is not None:
-        noise = noise_multiplier_for(target, delta=delta, sample_rate=rate, steps=steps)
-    assert noise is not None, "checked above"
-    run = MechanismRun(sample_rate=rate, noise_multiplier=noise, steps=steps)
-    return of_runs("these numbers", [run], delta=delta, accountant=accountant)
-
-
-def _show(output: Output, account: "Account") -> None:
-    first = account.runs[0] if account.runs else None
-    same = first is not None and all(
-        (run.sample_rate, run.noise_multiplier) == (first.sample_rate, first.noise_multiplier) for run in account.runs
-    )
-    steps = sum(run.steps for run in account.runs)
-    payload: dict[str, Any] = account.model_dump(mode="json") | {
-        "noise_multiplier": first.noise_multiplier if first and same else None,
-        "sample_rate": first.sample_rate if first and same else None,
-        "steps": steps,
-    }
-    output.show(_table(account, payload))
-    output.finish(payload)
-
-
-def _table(account: "Account", payload: dict[str, Any]) -> Any:
-    from rich.console import Group
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    table.add_row("what", account.what)
-    table.add_row("epsilon", "none: no guarantee" if account.epsilon is None else f"{account.epsilon:.4f}")
-    table.add_row("delta", f"{account.delta:g}")
-    for name in ("noise_multiplier", "sample_rate", "steps"):
-        table.add_row(name.replace("_", " "), "several" if payload[name] is None else f"{payload[name]:g}")
-    if account.limit is not None:
-        table.add_row("lifetime budget", f"{account.limit.epsilon:g} at delta {account.limit.delta:g}")
-    if account.verified:
-        opinions = ", ".join(f"{name.upper()} {value:.4f}" for name, value in account.second_opinions.items())
-        table.add_row("verified", f"ledger chain and accountants agree (Opacus: {opinions})")
-    words = "" if account.epsilon is None else WORDS.format(**payload | {"accountant": account.accountant.upper()})
-    warning = "" if account.valid else f"NOT VALID: {account.why_invalid}"
-    return Group(table, *(text for text in (words, warning) if text))
+    Budget(DatasetFolder(data)).set_limit(limit, by.delta)

@@ -14,7 +14,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 Unit = Literal["patient"]
-Neighbouring = Literal["add-or-remove-one"]
+Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
 ClippingMode = Literal["flat", "per-layer"]
 Engine = Literal["nano", "vmap"]
 Precision = Literal["float32", "float64"]
@@ -89,6 +89,19 @@ class Entry(Record):
     clip_norm: Positive | None
 
 
+class Attacks(Record):
+    """The best that any attacker can do, as upper bounds in shares of 1.
+
+    `tpr_at_fpr`: true-positive rate of telling whether a patient took part, by false-positive rate; `reconstruction`:
+    chance of rebuilding a record that is guessed with chance `prior`.
+    """
+
+    tpr_at_fpr: dict[str, float]
+    balanced_accuracy: float
+    reconstruction: float
+    prior: float
+
+
 class Statement(Record):
     """The guarantee in numbers and words (promise 8: an epsilon is never printed alone).
 
@@ -108,6 +121,7 @@ class Statement(Record):
     assumptions: tuple[str, ...]
     covers: tuple[str, ...]
     does_not_cover: tuple[str, ...]
+    attacks: Attacks | None = None
     valid: bool
     why_invalid: str = ""
     words: str

@@ -25,9 +25,10 @@ from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainDone, TrainRequest
 from dpmed.models import build
-from dpmed.privacy.accounting import EpsilonCurve, MechanismRun
 from dpmed.privacy.budget import Budget
+from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
+from dpmed.privacy.mechanisms import MechanismRun
 from dpmed.privacy.statement import statement
 
 TrainEvent = Note | Progress | StepDone | TrainDone

@@ -1,21 +1,23 @@
 """Answers to "how much privacy?": for bare numbers, runs, a recipe's plan, or a dataset's whole life."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from dpmed.core.errors import MismatchError
+from dpmed.core.errors import ConfigError, MismatchError
 from dpmed.core.folders import DatasetFolder, RunFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
 from dpmed.core.record import Record
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Accountant, Neighbouring, Statement, Unit
-from dpmed.privacy.accounting import MechanismRun, agrees, epsilon, mechanism_runs, second_opinions
+from dpmed.privacy.accounting import agrees, epsilon, second_opinions
 from dpmed.privacy.budget import Budget, Limit
 from dpmed.privacy.ledger import Ledger
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
 from dpmed.privacy.spec import privacy_spec
 
 NO_NOISE = "trained without noise (--non-private)"
@@ -25,7 +27,8 @@ FIXED_NOISE = "trained with noise fixed by --demo-seed"
 class Account(Record):
     """An epsilon with all it depends on. It is None, and `valid` False, where nothing is guaranteed.
 
-    `verified` is None unless `verify` was called; `limit` is the dataset's lifetime budget where one is set.
+    `verified` is None unless `verify` was called; `limit` is the dataset's lifetime budget where one is set;
+    `patients` is the size of the cohort where it is known; `warnings` are what a reader has to know.
     """
 
     what: str
@@ -40,48 +43,88 @@ class Account(Record):
     verified: bool | None = None
     second_opinions: dict[str, float] = Field(default_factory=dict)
     limit: Limit | None = None
+    patients: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def single(self) -> MechanismRun | None:
+        """The one mechanism, if all steps are alike."""
+        return self.runs[0] if len(self.runs) == 1 else None
 
 
-def of_runs(what: str, runs: Sequence[MechanismRun], *, delta: float, accountant: Accountant = "pld") -> Account:
+@dataclass(frozen=True)
+class Counting:
+    """How epsilon is counted: at which delta (None: as the runs say), by whom, and between which neighbours."""
+
+    delta: float | None = None
+    accountant: Accountant = "pld"
+    neighbouring: Neighbouring = "add-or-remove-one"
+
+
+PLAIN = Counting()
+
+
+def of_runs(what: str, runs: Sequence[MechanismRun], by: Counting, *, patients: int | None = None) -> Account:
     """The account of mechanisms given as numbers."""
-    spent = epsilon(runs, delta=delta, accountant=accountant)
-    return Account(what=what, epsilon=spent, delta=delta, accountant=accountant, runs=tuple(runs))
+    assert by.delta is not None, "bare numbers come with their delta"
+    spent = epsilon(runs, delta=by.delta, accountant=by.accountant, neighbouring=by.neighbouring)
+    return Account(
+        what=what,
+        epsilon=spent,
+        delta=by.delta,
+        accountant=by.accountant,
+        runs=tuple(runs),
+        neighbouring=by.neighbouring,
+        patients=patients,
+        warnings=_warnings(by.delta, patients),
+    )
 
 
-def of_trained(folders: Sequence[RunFolder], *, delta: float | None = None, accountant: Accountant = "pld") -> Account:
+def of_trained(folders: Sequence[RunFolder], by: Counting = PLAIN) -> Account:
     """What one or several run folders have spent together, from their ledgers.
 
     Several runs are added up as if on the same patients. Without `delta` the largest of their deltas is used.
     """
     configs = [RunConfig.load(folder) for folder in folders]
-    at = delta if delta is not None else max(config.recipe.privacy.delta for config in configs)
+    by = _at(by, max(config.recipe.privacy.delta for config in configs))
     ledgers = [_ledger(folder) for folder in folders]
     why = _why_invalid(configs)
     what = f"run {folders[0].root.name}" if len(folders) == 1 else f"{len(folders)} runs on the same patients"
     if why:
-        return Account(what=what, epsilon=None, delta=at, accountant=accountant, runs=(), valid=False, why_invalid=why)
-    return of_runs(what, [r for book in ledgers for r in mechanism_runs(book.entries)], delta=at, accountant=accountant)
+        return Account(
+            what=what,
+            epsilon=None,
+            delta=by.delta or 0.0,
+            accountant=by.accountant,
+            runs=(),
+            neighbouring=by.neighbouring,
+            valid=False,
+            why_invalid=why,
+        )
+    patients = max(config.patients for config in configs)
+    return of_runs(what, [run for book in ledgers for run in mechanism_runs(book.entries)], by, patients=patients)
 
 
-def of_dataset(folder: DatasetFolder, *, delta: float | None = None, accountant: Accountant = "pld") -> Account:
+def of_dataset(folder: DatasetFolder, by: Counting = PLAIN) -> Account:
     """What a dataset has spent in its life. Delta: the one asked for, else the limit's, else the runs' largest."""
-    Manifest.load(folder.root)
+    patients = len(Manifest.load(folder.root).patients("train"))
     budget = Budget(folder)
     limit = budget.limit
-    at = delta or (limit.delta if limit else budget.largest_delta)
-    account = of_runs("dataset lifetime", budget.lifetime(), delta=at, accountant=accountant)
+    by = _at(by, limit.delta if limit else budget.largest_delta)
+    account = of_runs("dataset lifetime", budget.lifetime(), by, patients=patients)
     if budget.is_void:
         why = f"a run on this dataset was {NO_NOISE} or {FIXED_NOISE}; the epsilon covers the other runs alone"
         account = account.model_copy(update={"valid": False, "why_invalid": why})
     return account.model_copy(update={"limit": limit})
 
 
-def of_plan(recipe: Recipe, data: Path, *, accountant: Accountant = "pld") -> Account:
-    """What a run of a recipe on a dataset would spend."""
-    spec = privacy_spec(recipe.privacy, patients=len(Manifest.load(data).patients("train")))
+def of_plan(recipe: Recipe, data: Path, by: Counting = PLAIN) -> Account:
+    """What a run of a recipe on a dataset would spend, at the recipe's own delta."""
+    patients = len(Manifest.load(data).patients("train"))
+    spec = privacy_spec(recipe.privacy, patients=patients)
     assert spec.noise_multiplier is not None, "privacy_spec calibrates"
     run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
-    return of_runs(f"plan of {recipe.name}", [run], delta=spec.delta, accountant=accountant)
+    return of_runs(f"plan of {recipe.name}", [run], replace(by, delta=spec.delta), patients=patients)
 
 
 def verified(account: Account, folders: Sequence[RunFolder] = ()) -> Account:
@@ -91,6 +134,8 @@ def verified(account: Account, folders: Sequence[RunFolder] = ()) -> Account:
     """
     if account.epsilon is None:
         return account
+    if any(run.truncate_at for run in account.runs):
+        raise ConfigError("truncated sampling is known to one accountant alone", hint="leave --truncate-at out")
     reported = epsilon(account.runs, delta=account.delta)
     opinions = second_opinions(account.runs, delta=account.delta)
     if not agrees(reported, opinions):
@@ -103,11 +148,24 @@ def verified(account: Account, folders: Sequence[RunFolder] = ()) -> Account:
     return account.model_copy(update={"verified": True, "second_opinions": opinions})
 
 
+def _at(by: Counting, delta: float) -> Counting:
+    return by if by.delta is not None else replace(by, delta=delta)
+
+
+def _warnings(delta: float, patients: int | None) -> tuple[str, ...]:
+    if patients is None or delta * patients < 1:
+        return ()
+    return (
+        f"delta {delta:g} is not below 1/{patients}: it would allow publishing one of {patients} patients' scans; "
+        f"choose {0.1 / patients:.0e} or less",
+    )
+
+
 def _check_statement(folder: RunFolder) -> None:
     if not folder.statement.exists():
         return
     said = Statement.from_json(folder.statement.read_text())
-    spent = of_trained([folder], delta=said.delta).epsilon
+    spent = of_trained([folder], Counting(said.delta)).epsilon
     if said.epsilon is None or spent is None or abs(said.epsilon - spent) > 1e-6:
         raise MismatchError(
             "release/statement.json does not follow from the ledger",

@@ -17,7 +17,9 @@ from dpmed.core.errors import BudgetError, ConfigError, MismatchError
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.record import Record, describe
 from dpmed.core.specs import Positive, Probability
-from dpmed.privacy.accounting import MechanismRun, epsilon, max_steps_for
+from dpmed.privacy.accounting import epsilon
+from dpmed.privacy.calibration import max_steps_for
+from dpmed.privacy.mechanisms import MechanismRun
 
 
 class Limit(Record):

@@ -3,7 +3,9 @@
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.recipe import PrivacyRecipe
 from dpmed.core.specs import ClippingSpec, PrivacySpec
-from dpmed.privacy.accounting import MechanismRun, calibrated, check_noise
+from dpmed.privacy.accounting import check_noise
+from dpmed.privacy.calibration import calibrated
+from dpmed.privacy.mechanisms import MechanismRun
 
 
 def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) -> PrivacySpec:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dpmed.core.errors import MismatchError
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Entry, Statement
-from dpmed.privacy.accounting import agrees, epsilon, mechanism_runs, second_opinions
+from dpmed.privacy.accounting import agrees, epsilon, second_opinions
+from dpmed.privacy.meaning import attacks
+from dpmed.privacy.mechanisms import mechanism_runs
 
 SAMPLING = "each step drew each training patient independently with the stated sample rate (Poisson), from OS entropy"
 NUMBER_IS_PUBLIC = "the number of training patients is public; it fixes the divisor of every step"
@@ -52,6 +54,7 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
         assumptions=_assumptions(config),
         covers=COVERS if spent is not None else (),
         does_not_cover=DOES_NOT_COVER,
+        attacks=None if spent is None else attacks(runs),
         valid=not why,
         why_invalid=why,
         words=NO_GUARANTEE.format(why=why) if spent is None else _words(spent, opinions, config),

@@ -17,8 +17,9 @@ from dpmed.engine.optimizer import learning_rate
 from dpmed.engine.prepare import prepare
 from dpmed.engine.train import initial_weights
 from dpmed.models import build
-from dpmed.privacy.accounting import epsilon, mechanism_runs
+from dpmed.privacy.accounting import epsilon
 from dpmed.privacy.ledger import Ledger
+from dpmed.privacy.mechanisms import mechanism_runs
 
 
 def _changed(request, **sections):

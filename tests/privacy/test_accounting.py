@@ -9,16 +9,9 @@ import pytest
 from dpmed.core.errors import ConfigError
 from dpmed.core.recipe import PrivacyRecipe
 from dpmed.core.specs import Entry
-from dpmed.privacy.accounting import (
-    EpsilonCurve,
-    MechanismRun,
-    agrees,
-    epsilon,
-    max_steps_for,
-    mechanism_runs,
-    noise_multiplier_for,
-    second_opinions,
-)
+from dpmed.privacy.accounting import agrees, epsilon, second_opinions
+from dpmed.privacy.calibration import EpsilonCurve, max_steps_for, noise_multiplier_for
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
 from dpmed.privacy.spec import privacy_spec
 
 ROWS = list(csv.DictReader((Path(__file__).parent / "epsilon_reference.csv").read_text().splitlines()))

@@ -7,8 +7,9 @@ import pytest
 from dpmed.core.chain import Chain
 from dpmed.core.errors import BudgetError, MismatchError
 from dpmed.core.folders import DatasetFolder
-from dpmed.privacy.accounting import MechanismRun, epsilon
+from dpmed.privacy.accounting import epsilon
 from dpmed.privacy.budget import Budget
+from dpmed.privacy.mechanisms import MechanismRun
 
 RUN = MechanismRun(sample_rate=0.2, noise_multiplier=2.0, steps=100)
 DELTA = 1e-4
@@ -61,7 +62,7 @@ def test_an_edited_budget_is_noticed(budget, tmp_path):
     budget.reserve("one", [RUN], delta=DELTA, private=True)
     budget.settle("one", steps=100)
     path = tmp_path / "budget.jsonl"
-    path.write_text(path.read_text().replace('"steps":100}', '"steps":1}'))
+    path.write_text(path.read_text().replace('"steps":100', '"steps":1'))
     with pytest.raises(MismatchError, match="damaged"):
         budget.lifetime()
 

@@ -1,0 +1,163 @@
+"""What a target needs: the noise, the steps or the batch for an epsilon; and what a run has spent so far."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from scipy.optimize import brentq
+
+from dpmed.core.errors import ConfigError
+from dpmed.core.specs import PrivacySpec
+from dpmed.privacy.accounting import epsilon, quick_epsilon, rdp_epsilon
+from dpmed.privacy.mechanisms import MechanismRun
+
+LEAST_NOISE, MOST_NOISE = 0.2, 1e5
+"""The noise multipliers that calibration looks at."""
+
+ROUGH = 2e-4
+MOST_STEPS = 10_000_000
+LEAST_RATE = 1e-6
+"""Of sampling: below, a cohort would have more patients than there are."""
+
+CALIBRATION_SLACK = 2e-4
+"""How much of a target epsilon calibration may leave unused before it searches on the fine grid."""
+
+
+def noise_multiplier_for(target: float, *, delta: float, sample_rate: float, steps: int, rough: bool = False) -> float:
+    """The least noise multiplier whose epsilon does not pass `target`, to four digits, rounded up.
+
+    `rough` is for tables of many: never too little noise either, but up to a thousandth too much.
+    """
+
+    def run(noise_multiplier: float) -> MechanismRun:
+        return MechanismRun(sample_rate=sample_rate, noise_multiplier=noise_multiplier, steps=steps)
+
+    def spent(noise_multiplier: float) -> float:
+        return quick_epsilon(run(noise_multiplier), delta)
+
+    high = _enough_by_rdp(run, target, delta)
+    low = high
+    while spent(low) < target:
+        high, low = low, low * 0.8
+        if low < LEAST_NOISE:
+            raise ConfigError(
+                f"epsilon {target:g} is so large that it needs almost no noise; it protects nobody",
+                hint="ask for an epsilon of at most about 20",
+            )
+    if rough:
+        root = float(brentq(lambda noise: spent(noise) - target, low, high, rtol=ROUGH))
+        return math.ceil(root * (1 + 2 * ROUGH) * 1e4) / 1e4
+    root = float(brentq(lambda noise: spent(noise) - target, low, high, xtol=2e-5))
+    if target - epsilon([run(root)], delta=delta) > CALIBRATION_SLACK:
+        root = float(brentq(lambda noise: epsilon([run(noise)], delta=delta) - target, 0.8 * root, root, xtol=2e-5))
+    grid = math.ceil(root * 1e4) / 1e4
+    while epsilon([run(grid)], delta=delta) > target:
+        grid += 1e-4
+    return round(grid, 4)
+
+
+def max_steps_for(target: float, *, before: Sequence[MechanismRun], run: MechanismRun, delta: float) -> int:
+    """How many steps of `run` fit under `target` after `before`; 0 if none does. At most `run.steps`."""
+
+    def fits(steps: int) -> bool:
+        part = run.model_copy(update={"steps": steps})
+        return epsilon([*before, part], delta=delta) <= target
+
+    low, high = 0, run.steps
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def steps_for(target: float, *, delta: float, sample_rate: float, noise_multiplier: float) -> int:
+    """The most steps whose epsilon does not pass `target`. Raises `ConfigError` if not even one fits."""
+    run = MechanismRun(sample_rate=sample_rate, noise_multiplier=noise_multiplier, steps=1)
+    if epsilon([run], delta=delta) > target:
+        raise ConfigError(
+            f"one step at this noise already spends more than epsilon {target:g}", hint="raise the noise multiplier"
+        )
+    high = 2
+    while high < MOST_STEPS and rdp_epsilon([run.model_copy(update={"steps": high})], delta) <= target:
+        high *= 2
+    # By RDP, `high` is too many; by the exact accountant a few more may fit than RDP allows.
+    while high < MOST_STEPS and epsilon([run.model_copy(update={"steps": high})], delta=delta) <= target:
+        high *= 2
+    return max_steps_for(target, before=(), run=run.model_copy(update={"steps": min(high, MOST_STEPS)}), delta=delta)
+
+
+def sample_rate_for(target: float, *, delta: float, noise_multiplier: float, steps: int) -> float:
+    """The largest sample rate whose epsilon does not pass `target`, to four digits, rounded down; 1 if all fits."""
+
+    def spent(rate: float) -> float:
+        return quick_epsilon(MechanismRun(sample_rate=rate, noise_multiplier=noise_multiplier, steps=steps), delta)
+
+    def passes(rate: float) -> bool:
+        return rdp_epsilon([MechanismRun(sample_rate=rate, noise_multiplier=noise_multiplier, steps=steps)], delta) > (
+            2 * target + 1
+        )
+
+    low, high = LEAST_RATE, LEAST_RATE
+    if spent(low) > target:
+        raise ConfigError(
+            f"even one patient in {1 / LEAST_RATE:,.0f} a step spends more than epsilon {target:g}",
+            hint="raise the noise multiplier, or take fewer steps",
+        )
+    while high < 1 and not passes(high) and spent(high) <= target:
+        low, high = high, min(1.0, 2 * high)
+    if high == 1 and not passes(high) and spent(high) <= target:
+        return 1.0
+    while passes(high):
+        high = (low + high) / 2
+    if spent(high) > target:
+        high = float(brentq(lambda rate: spent(rate) - target, low, high, rtol=1e-5))
+    digits = 4 - math.ceil(math.log10(high))
+    found = math.floor(high * 10**digits) / 10**digits
+    run = MechanismRun(sample_rate=found, noise_multiplier=noise_multiplier, steps=steps)
+    while epsilon([run], delta=delta) > target:
+        run = run.model_copy(update={"sample_rate": round(run.sample_rate - 10**-digits, digits)})
+    return run.sample_rate
+
+
+def calibrated(spec: PrivacySpec) -> PrivacySpec:
+    """The spec with the noise multiplier that its epsilon needs. Raises `ConfigError` if none is practical."""
+    if spec.epsilon is None:
+        raise ConfigError("there is neither an epsilon nor a noise multiplier", hint="give --epsilon")
+    noise_multiplier = noise_multiplier_for(
+        spec.epsilon, delta=spec.delta, sample_rate=spec.sample_rate, steps=spec.steps
+    )
+    return spec.model_copy(update={"noise_multiplier": noise_multiplier})
+
+
+@dataclass(frozen=True)
+class EpsilonCurve:
+    """What a run has spent so far, never understated: computed at a few steps, and in between that of the next one.
+
+    A run computes it at most `points` times, so the live display costs nothing to speak of.
+    """
+
+    run: MechanismRun
+    delta: float
+    points: int = 25
+    _known: dict[int, float] = field(default_factory=dict, repr=False)
+
+    def upper_bound(self, steps: int) -> float:
+        """An epsilon that `steps` steps have not passed."""
+        stride = math.ceil(self.run.steps / self.points)
+        at = min(self.run.steps, math.ceil(steps / stride) * stride)
+        if at not in self._known:
+            self._known[at] = quick_epsilon(self.run.model_copy(update={"steps": at}), self.delta)
+        return self._known[at]
+
+
+def _enough_by_rdp(run: Callable[[float], MechanismRun], target: float, delta: float) -> float:
+    """A noise multiplier that is enough: RDP is quick and never below PLD."""
+    noise = LEAST_NOISE
+    while rdp_epsilon([run(noise)], delta) > target:
+        noise *= 1.25
+        if noise > MOST_NOISE:
+            raise ConfigError(
+                f"epsilon {target:g} would need a noise multiplier above {MOST_NOISE:,.0f}",
+                hint="allow a larger epsilon, fewer steps or a smaller sample rate",
+            )
+    return noise
