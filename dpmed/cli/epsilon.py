@@ -28,6 +28,10 @@ def epsilon(
     set_lifetime_epsilon: Annotated[
         float | None, typer.Option(help="With --data and --delta: the most this dataset may ever spend.")
     ] = None,
+    inherit: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --data: take over what an earlier dataset of its patients has spent."),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Recompute by three accountants; replay the ledgers.")
     ] = False,
@@ -97,9 +101,11 @@ def epsilon(
     forms = (bool(folders), data is not None, numbers != Numbers())
     if sum(forms) != 1:
         raise ConfigError("this is not one of the forms of dpmed epsilon", hint=FORMS)
-    if data is None and (plan is not None or set_lifetime_epsilon is not None):
-        raise ConfigError("--plan and --set-lifetime-epsilon need the dataset", hint="add --data DIR")
+    if data is None and (plan is not None or set_lifetime_epsilon is not None or inherit is not None):
+        raise ConfigError("--plan, --inherit and --set-lifetime-epsilon need the dataset", hint="add --data DIR")
     if data is not None:
+        if inherit is not None:
+            _inherit(data, inherit)
         if set_lifetime_epsilon is not None:
             _set_limit(data, set_lifetime_epsilon, by)
         found = _of_data(data, plan, set_, by)
@@ -169,6 +175,18 @@ def _delta(delta: float | None) -> float | None:
 def _require_place(plot: Path | None) -> None:
     if plot is not None and plot.suffix not in {".png", ".svg", ".pdf"}:
         raise ConfigError("a chart is a .png, .svg or .pdf file", hint="for example --plot epsilon.png")
+
+
+def _inherit(data: Path, earlier: Path) -> None:
+    from dpmed.core.folders import DatasetFolder
+    from dpmed.core.manifest import Manifest
+    from dpmed.privacy.budget import Budget
+
+    for folder in (data, earlier):
+        Manifest.load(folder)
+    if data.resolve() == earlier.resolve():
+        raise ConfigError("a dataset cannot take over its own account", hint="--inherit names the earlier dataset")
+    Budget(DatasetFolder(data)).inherit(Budget(DatasetFolder(earlier)))
 
 
 def _set_limit(data: Path, limit: float, by: "Counting") -> None:

@@ -1,4 +1,4 @@
-"""An append-only file of JSON lines, each naming the SHA-256 of the line before: history nobody edits quietly."""
+"""An append-only file of JSON lines, each sealed by its SHA-256 and naming that of the line before."""
 
 import hashlib
 import json
@@ -11,11 +11,7 @@ from dpmed.core.errors import MismatchError
 from dpmed.core.files import sync_folder
 
 GENESIS = "0" * 64
-
-
-def digest(line: str) -> str:
-    """The SHA-256 of one line without its newline."""
-    return hashlib.sha256(line.encode()).hexdigest()
+PREVIOUS, OWN = "previous", "sha256"
 
 
 def canonical(record: Mapping[str, Any]) -> str:
@@ -23,40 +19,49 @@ def canonical(record: Mapping[str, Any]) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def without_link(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as it was given to `Chain.append`."""
-    return {key: value for key, value in record.items() if key != "previous"}
+def digest(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of a line without its own seal."""
+    return hashlib.sha256(canonical(record).encode()).hexdigest()
 
 
 class Chain:
     """A hash-chained log on disk.
 
     Guarantees: `append` returns only after the line is on the disk; a last line cut off by a crash does not count (it
-    was never acknowledged) and is removed by the next `append`; any other damage raises `MismatchError`. Reading
-    changes nothing.
+    was never acknowledged) and is removed by the next `append`; any other damage, to whichever byte, raises
+    `MismatchError`. Reading changes nothing. `records` are as they were given to `append`; `heads` are their digests.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: list[dict[str, Any]] = []
-        self.head = GENESIS
+        self.heads: list[str] = [GENESIS]
         self._torn_at: int | None = None
         self._read()
 
+    @property
+    def head(self) -> str:
+        """The digest of the last line."""
+        return self.heads[-1]
+
     def append(self, record: Mapping[str, Any]) -> str:
         """Add a record, flush it to the disk and return the new head."""
-        line = canonical({**record, "previous": self.head})
+        linked = {**record, PREVIOUS: self.head}
+        head = digest(linked)
+        line = canonical({**linked, OWN: head})
         is_new = not self.path.exists()
         self._drop_torn_line()
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with self.path.open("ab") as file:
+            self._torn_at = file.tell()  # until the line is whole: a full disk may cut it, and the next one goes there
+            file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        self._torn_at = None
         if is_new:
             sync_folder(self.path.parent)
-        self.records.append(json.loads(line))
-        self.head = digest(line)
-        return self.head
+        self.records.append(_unlinked(json.loads(line)))
+        self.heads.append(head)
+        return head
 
     def _read(self) -> None:
         if not self.path.exists():
@@ -66,6 +71,7 @@ class Chain:
         for number, raw in enumerate(whole.split(b"\n")[:-1], start=1):
             self._take(raw, number)
         if len(whole) != len(content):
+            self._require_torn(content[len(whole) :])
             self._torn_at = len(whole)
 
     def _take(self, raw: bytes, number: int) -> None:
@@ -74,10 +80,22 @@ class Chain:
             record = json.loads(line)
         except (UnicodeDecodeError, json.JSONDecodeError):
             raise self._damaged(number) from None
-        if not isinstance(record, dict) or record.get("previous") != self.head or canonical(record) != line:
+        if not isinstance(record, dict) or record.get(PREVIOUS) != self.head or canonical(record) != line:
             raise self._damaged(number)
-        self.records.append(record)
-        self.head = digest(line)
+        head = record.pop(OWN, None)
+        if head != digest(record):
+            raise self._damaged(number)
+        self.records.append(_unlinked(record))
+        self.heads.append(head)
+
+    def _require_torn(self, tail: bytes) -> None:
+        """A crash leaves the beginning of a line. A whole one with more behind it was changed: it does count."""
+        try:
+            _, end = json.JSONDecoder().raw_decode(text := tail.decode("utf-8", "replace"))
+        except json.JSONDecodeError:
+            return
+        if end < len(text):
+            raise self._damaged(len(self.records) + 1)
 
     def _drop_torn_line(self) -> None:
         if self._torn_at is None:
@@ -93,3 +111,7 @@ class Chain:
             f"{self.path.name} is damaged at line {number}: its hash chain is broken",
             hint="restore the file from a backup; a ledger that was changed cannot prove what was spent",
         )
+
+
+def _unlinked(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in {PREVIOUS, OWN}}

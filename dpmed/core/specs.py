@@ -14,6 +14,8 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 Unit = Literal["patient"]
+Promised = Literal["add-or-remove-one"]
+"""The neighbouring relation of every run's promise; an account can be asked for others."""
 Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
 ClippingMode = Literal["flat", "per-layer"]
 Engine = Literal["nano", "vmap"]
@@ -40,7 +42,7 @@ class PrivacySpec(Record):
     """
 
     unit: Unit = "patient"
-    neighbouring: Neighbouring = "add-or-remove-one"
+    neighbouring: Promised = "add-or-remove-one"
     epsilon: Positive | None
     delta: Probability
     clipping: ClippingSpec
@@ -111,7 +113,7 @@ class Statement(Record):
     epsilon: Annotated[float, Field(ge=0)] | None
     delta: Probability
     unit: Unit = "patient"
-    neighbouring: Neighbouring = "add-or-remove-one"
+    neighbouring: Promised = "add-or-remove-one"
     accountant: Accountant = "pld"
     second_opinions: dict[str, float]
     noise_multiplier: float

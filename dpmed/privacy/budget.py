@@ -3,6 +3,10 @@
 A run is charged in full before its first step (`reserve`) and for what it took at its end (`settle`). A run that
 crashed stays charged in full until it is resumed and settles. A file lock keeps two processes from spending the same
 remainder.
+
+The patients of a dataset never change: with patients added or left out it is another dataset. That one takes over the
+account of the first (`inherit`), which is closed then. What was spent on some is charged to all, so that for every
+patient the account is the truth or above it; what was spent on those who left stays in the closed account.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +16,9 @@ from typing import Annotated, Literal
 from filelock import FileLock
 from pydantic import Field, TypeAdapter, ValidationError
 
-from dpmed.core.chain import Chain, without_link
+from dpmed.core.chain import Chain
 from dpmed.core.errors import BudgetError, ConfigError, MismatchError
+from dpmed.core.files import sha256_of
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.record import Record, describe
 from dpmed.core.specs import Positive, Probability
@@ -53,7 +58,24 @@ class Settle(Record):
     steps: Annotated[int, Field(ge=0)]
 
 
-Line = SetLimit | Reserve | Settle
+class Inherit(Record):
+    """What an earlier dataset of some of these patients had spent; `head` is the digest of its last line."""
+
+    kind: Literal["inherit"] = "inherit"
+    head: str
+    private: bool
+    delta: Probability
+    spent: tuple[MechanismRun, ...]
+
+
+class Close(Record):
+    """The account goes on in another dataset, named by the digest of its manifest."""
+
+    kind: Literal["close"] = "close"
+    into: str
+
+
+Line = SetLimit | Reserve | Settle | Inherit | Close
 LINES: TypeAdapter[tuple[Line, ...]] = TypeAdapter(tuple[Annotated[Line, Field(discriminator="kind")], ...])
 
 
@@ -72,16 +94,18 @@ class Budget:
     @property
     def is_void(self) -> bool:
         """Whether a run without noise was trained: if its weights leave, no epsilon describes the dataset."""
-        return any(isinstance(line, Reserve) and not line.private for line in self._lines())
+        return any(isinstance(line, Reserve | Inherit) and not line.private for line in self._lines())
 
     @property
     def largest_delta(self) -> float:
         """The largest delta that a run named; 1e-5 before the first."""
-        return max((line.delta for line in self._lines() if isinstance(line, Reserve)), default=1e-5)
+        return max((line.delta for line in self._lines() if isinstance(line, Reserve | Inherit)), default=1e-5)
 
     def lifetime(self) -> tuple[MechanismRun, ...]:
-        """Every private run, at the steps it is charged for."""
-        return tuple(run for runs in _charged(self._lines()).values() for run in runs)
+        """Every private run, at the steps it is charged for, after what was inherited."""
+        lines = self._lines()
+        inherited = [run for line in lines if isinstance(line, Inherit) for run in line.spent]
+        return (*inherited, *(run for runs in _charged(lines).values() for run in runs))
 
     def set_limit(self, epsilon_limit: float, delta: float) -> None:
         """Set the limit; refused if more has been spent already."""
@@ -101,8 +125,14 @@ class Budget:
         Raises `BudgetError` if the limit would be passed; nothing is written then.
         """
         with self._locked() as chain:
-            if any(isinstance(line, Reserve) and line.run == run for line in _read(chain)):
+            lines = _read(chain)
+            if any(isinstance(line, Reserve) and line.run == run for line in lines):
                 return
+            if any(isinstance(line, Close) for line in lines):
+                raise BudgetError(
+                    "the account of this dataset goes on in another one, which took it over",
+                    hint="train on that dataset: these patients are charged there",
+                )
             if private:
                 self._check(planned)
             line = Reserve(run=run, private=private, delta=delta, planned=tuple(planned) if private else ())
@@ -114,9 +144,33 @@ class Budget:
             if not any(isinstance(line, Settle) and line.run == run for line in _read(chain)):
                 chain.append(Settle(run=run, steps=steps).model_dump())
 
+    def inherit(self, earlier: "Budget") -> None:
+        """Take over the account of an earlier dataset of the same patients, or some of them; it is closed then.
+
+        A run of it that has not ended is taken over in full. Asked again, it does nothing. Raises `BudgetError` where
+        the earlier account went to another dataset, or where the limit of this dataset would be passed.
+        """
+        into = sha256_of(self._folder.manifest)
+        with earlier._locked() as old, self._locked() as new:
+            lines = _read(old)
+            closed = [line.into for line in lines if isinstance(line, Close)]
+            if closed and closed != [into]:
+                raise BudgetError(
+                    "another dataset took over this account already", hint="take over the account of that one"
+                )
+            spent = earlier.lifetime()
+            if not closed:
+                self._check(spent)
+                # Closed first: a stop in between leaves an account that cannot be spent twice, and can be asked again.
+                old.append(Close(into=into).model_dump())
+            head = old.head
+            if not any(isinstance(line, Inherit) and line.head == head for line in _read(new)):
+                taken = Inherit(head=head, private=not earlier.is_void, delta=earlier.largest_delta, spent=spent)
+                new.append(taken.model_dump())
+
     def _check(self, planned: Sequence[MechanismRun]) -> None:
         limit = self.limit
-        if limit is None:
+        if limit is None or not planned:
             return
         before = self.lifetime()
         total = epsilon([*before, *planned], delta=limit.delta)
@@ -146,7 +200,7 @@ class Budget:
 
 def _read(chain: Chain) -> tuple[Line, ...]:
     try:
-        return LINES.validate_python([without_link(record) for record in chain.records])
+        return LINES.validate_python(chain.records)
     except ValidationError as error:
         raise MismatchError(
             f"{chain.path.name} is not a budget of this version: {describe(error)}", hint="restore it from a backup"

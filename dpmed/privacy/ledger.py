@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dpmed.core.chain import GENESIS, Chain, canonical, digest, without_link
+from dpmed.core.chain import Chain
 from dpmed.core.errors import MismatchError
 from dpmed.core.record import describe
 from dpmed.core.specs import Entry
@@ -17,7 +17,7 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._chain = Chain(path)
         try:
-            self._entries = [Entry.model_validate(without_link(record)) for record in self._chain.records]
+            self._entries = [Entry.model_validate(record) for record in self._chain.records]
         except ValidationError as error:
             raise MismatchError(
                 f"{path.name} is not a ledger of this version: {describe(error)}", hint="restore it from a backup"
@@ -45,4 +45,4 @@ class Ledger:
 
     def holds(self, head: str) -> bool:
         """Whether a digest is that of the start or of any line."""
-        return head == GENESIS or head in {digest(canonical(record)) for record in self._chain.records}
+        return head in self._chain.heads

@@ -58,6 +58,71 @@ def test_a_run_without_noise_voids_the_lifetime_account(budget):
     assert budget.is_void
 
 
+@pytest.fixture
+def later(tmp_path):
+    """A dataset made of the same patients and some more."""
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "manifest.json").write_text('{"later": true}')
+    return Budget(DatasetFolder(tmp_path / "later"))
+
+
+def test_a_later_dataset_of_the_same_patients_goes_on_with_what_was_spent(budget, later):
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
+    budget.settle("one", steps=40)
+    for _ in range(2):
+        later.inherit(budget)
+        assert later.lifetime() == (RUN.model_copy(update={"steps": 40}),)
+    later.reserve("two", [RUN], delta=DELTA, private=True)
+    assert len(later.lifetime()) == 2
+    with pytest.raises(BudgetError, match="goes on in another"):
+        budget.reserve("three", [RUN], delta=DELTA, private=True)
+
+
+def test_a_run_that_has_not_ended_is_taken_over_in_full_and_may_end(budget, later):
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
+    later.inherit(budget)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
+    budget.settle("one", steps=7)
+    assert later.lifetime() == (RUN,)
+
+
+def test_an_account_goes_to_one_dataset_alone(budget, later, tmp_path):
+    budget.reserve("plain", [], delta=DELTA, private=False)
+    later.inherit(budget)
+    assert later.is_void
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "manifest.json").write_text('{"third": true}')
+    with pytest.raises(BudgetError, match="already"):
+        Budget(DatasetFolder(tmp_path / "third")).inherit(budget)
+
+
+def test_a_stop_between_closing_and_taking_over_loses_nothing(budget, later, monkeypatch):
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
+    real = Chain.append
+
+    def append(chain, record):
+        if record["kind"] == "inherit":
+            raise KeyboardInterrupt
+        return real(chain, record)
+
+    monkeypatch.setattr(Chain, "append", append)
+    with pytest.raises(KeyboardInterrupt):
+        later.inherit(budget)
+    with pytest.raises(BudgetError):
+        budget.reserve("two", [RUN], delta=DELTA, private=True)
+    monkeypatch.undo()
+    later.inherit(budget)
+    assert later.lifetime() == (RUN,)
+
+
+def test_what_would_pass_the_limit_is_not_taken_over(budget, later):
+    later.set_limit(0.1, DELTA)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
+    with pytest.raises(BudgetError):
+        later.inherit(budget)
+    budget.reserve("two", [RUN], delta=DELTA, private=True)
+
+
 def test_an_edited_budget_is_noticed(budget, tmp_path):
     budget.reserve("one", [RUN], delta=DELTA, private=True)
     budget.settle("one", steps=100)

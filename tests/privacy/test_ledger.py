@@ -38,7 +38,7 @@ def test_a_step_is_neither_repeated_nor_left_out(ledger, step):
 def test_any_changed_number_is_noticed(ledger, tmp_path):
     path = tmp_path / "ledger.jsonl"
     path.write_text(path.read_text().replace('"noise_multiplier":1.0', '"noise_multiplier":9.0', 1))
-    with pytest.raises(MismatchError, match="line 2"):
+    with pytest.raises(MismatchError, match="line 1"):
         Ledger(path)
 
 
