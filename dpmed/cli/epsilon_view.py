@@ -5,21 +5,15 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from dpmed.core.specs import Attacks
 from dpmed.privacy.account import Account
 from dpmed.privacy.explain import Explained
+from dpmed.privacy.meaning import in_words
 from dpmed.privacy.planning import Batch, Choice
 
 WORDS = (
     "Epsilon {epsilon:.4f} at delta {delta:g}, per patient with all scans, {neighbouring}, by the {accountant} "
     "accountant, if every step draws patients by Poisson sampling. It covers what was trained; it does not cover "
     "metrics on held-out patients or other releases about the same patients."
-)
-BEST_ATTACK = (
-    "Whoever tries to tell whether one patient took part, with any method and any knowledge, finds at most {low:.2%} "
-    "of those who did while accusing 0.1 % of those who did not ({high:.1%} while accusing 1 %), and is right at most "
-    "{accuracy:.1%} of the time where a coin is right 50 %. A record that is guessed with chance {prior:g} without "
-    "the model is rebuilt with chance at most {reconstruction:.3g} with it."
 )
 TUNED = (
     "If the best of {runs:g} tries on average was kept, with a number of tries that was drawn at random (geometric) "
@@ -81,7 +75,7 @@ def _numbers(account: Account, values: dict[str, Any]) -> Table:
 def _more(account: Account, more: Explained) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if more.attacks is not None:
-        parts += ["", _words(more.attacks)]
+        parts += ["", in_words(more.attacks)]
     if more.tuned_epsilon is not None:
         parts += ["", TUNED.format(runs=more.tuning_runs, epsilon=more.tuned_epsilon)]
     if more.image_sampling_epsilon is not None:
@@ -91,16 +85,6 @@ def _more(account: Account, more: Explained) -> list[RenderableType]:
     if more.batches:
         parts += ["", _batches(account, more.batches)]
     return parts
-
-
-def _words(attacks: Attacks) -> str:
-    return BEST_ATTACK.format(
-        low=attacks.tpr_at_fpr["0.001"],
-        high=attacks.tpr_at_fpr["0.01"],
-        accuracy=attacks.balanced_accuracy,
-        prior=attacks.prior,
-        reconstruction=attacks.reconstruction,
-    )
 
 
 def _choices(choices: tuple[Choice, ...]) -> Table:

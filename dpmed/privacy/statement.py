@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from dpmed.core.errors import MismatchError
 from dpmed.core.runconfig import RunConfig
-from dpmed.core.specs import Entry, Statement
+from dpmed.core.specs import Attacks, Entry, Statement
 from dpmed.privacy.accounting import agrees, epsilon, second_opinions
-from dpmed.privacy.meaning import attacks
+from dpmed.privacy.meaning import attacks, in_words
 from dpmed.privacy.mechanisms import mechanism_runs
 
 SAMPLING = "each step drew each training patient independently with the stated sample rate (Poisson), from OS entropy"
@@ -42,6 +42,10 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
             f"the accountants disagree: PLD {spent:.4f}, PRV {opinions['prv']:.4f}, RDP {opinions['rdp']:.4f}",
             hint="do not release this run; report these numbers with the recipe",
         )
+    bounds, words = None, NO_GUARANTEE.format(why=why)
+    if spent is not None:
+        bounds = attacks(runs)
+        words = _words(spent, opinions, bounds, config)
     last = entries[-1] if entries else None
     return Statement(
         epsilon=spent,
@@ -54,10 +58,10 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
         assumptions=_assumptions(config),
         covers=COVERS if spent is not None else (),
         does_not_cover=DOES_NOT_COVER,
-        attacks=None if spent is None else attacks(runs),
+        attacks=bounds,
         valid=not why,
         why_invalid=why,
-        words=NO_GUARANTEE.format(why=why) if spent is None else _words(spent, opinions, config),
+        words=words,
     )
 
 
@@ -82,12 +86,12 @@ def _assumptions(config: RunConfig) -> tuple[str, ...]:
     )
 
 
-def _words(spent: float, opinions: dict[str, float], config: RunConfig) -> str:
+def _words(spent: float, opinions: dict[str, float], bounds: Attacks, config: RunConfig) -> str:
     return (
         f"For any one training patient, with all scans: whatever is released is at most e^epsilon times as likely with "
         f"that patient as without, and the other way round, but for a probability of about delta. Epsilon {spent:.3f} "
         f"at delta {config.recipe.privacy.delta:g}, per patient, add-or-remove-one, by the PLD accountant (Opacus: PRV "
         f"{opinions['prv']:.3f}, RDP {opinions['rdp']:.3f}), with patients drawn by Poisson sampling. It covers the "
         f"weights and what else of the training is in release/; it does not cover metrics on held-out patients, "
-        f"curator/, or other runs on the same patients."
+        f"curator/, or other runs on the same patients. {in_words(bounds)}"
     )

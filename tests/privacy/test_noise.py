@@ -1,6 +1,7 @@
 """Noise: the right size, the right shape, never the same twice, and from the operating system's entropy."""
 
 import copy
+import multiprocessing
 import pickle
 
 import numpy as np
@@ -81,3 +82,21 @@ def test_uniforms_fill_the_open_interval_evenly():
     values = SecureSource.system().uniforms(100_000)
     assert values.min() > 0 and values.max() < 1
     assert stats.kstest(values, "uniform").pvalue > 1e-6
+
+
+def _draws_in_a_process(count, answer):
+    answer.put([SecureSource.system().normals(count) for _ in range(2)])
+
+
+def test_noise_of_other_steps_processes_and_resumes_is_unrelated():
+    """A forked process starts as a copy of this one: a generator kept in memory would repeat itself there."""
+    count, context = 50_000, multiprocessing.get_context("fork")
+    answer = context.Queue()
+    workers = [context.Process(target=_draws_in_a_process, args=(count, answer)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    draws = [draw for _ in workers for draw in answer.get()] + [SecureSource.system().normals(count)]
+    for worker in workers:
+        worker.join()
+    correlation = np.corrcoef(draws) - np.eye(len(draws))
+    assert np.abs(correlation).max() < 6 / np.sqrt(count)
