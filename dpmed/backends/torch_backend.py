@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dpmed.backends.base import Weights
-from dpmed.backends.engines import ENGINES
+from dpmed.backends.engines import engine
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, check_private, loss_function
@@ -34,6 +34,7 @@ class TorchBackend:
         self._loss = loss_function(task)
         self._clipping = clipping
         self._flags = flags
+        self._engine = engine(flags.engine)
 
     def load(self, weights: Weights) -> None:
         """Replace all weights; every name and shape must fit."""
@@ -42,8 +43,7 @@ class TorchBackend:
     def clipped_sum(self, patients: Iterable[PatientTensors]) -> ClippedSum:
         """Sum of the patients' clipped gradients, on the CPU in the backend's precision."""
         self._model.train()
-        engine = ENGINES[self._flags.engine]
-        total = engine(self._model, self._loss, self._placed(patients), self._clipping, self._flags.nano_batch)
+        total = self._engine(self._model, self._loss, self._placed(patients), self._clipping, self._flags.nano_batch)
         values = {name: value.cpu() for name, value in total.values.items()}
         return ClippedSum(values, total.l2_bound, total.notes)
 

@@ -17,14 +17,16 @@ Unit = Literal["patient"]
 Promised = Literal["add-or-remove-one"]
 """The neighbouring relation of every run's promise; an account can be asked for others."""
 Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
-ClippingMode = Literal["flat", "per-layer"]
-Engine = Literal["nano", "vmap"]
+ClippingMode = Literal["flat", "per-layer", "automatic"]
+Engine = Literal["nano", "vmap", "fused"]
 Precision = Literal["float32", "float64"]
 Mechanism = Literal["poisson-subsampled-gaussian", "none"]
 
 
 class ClippingSpec(Record):
-    """How one patient's gradient is bounded: `flat` over all weights, or `per-layer` with equal shares.
+    """How one patient's gradient is bounded: `flat` over all weights, `per-layer` with equal shares, or `automatic`.
+
+    Automatic clipping scales every gradient to about `l2_clip_norm`, small ones too (Bu et al. 2022, arXiv:2206.07136).
 
     Per-layer clips each of L parameter tensors at `l2_clip_norm / sqrt(L)`, so the whole is bounded by
     `l2_clip_norm` either way. `None` bounds nothing and is for the non-private comparison alone.

@@ -51,26 +51,28 @@ def _distance(one: ClippedSum, other: ClippedSum) -> float:
 
 
 @pytest.mark.parametrize(("name", "dims", "task"), NETWORKS)
-@pytest.mark.parametrize("mode", ["flat", "per-layer"])
-def test_vmap_agrees_with_nano_in_float64(name, dims, task, mode):
+@pytest.mark.parametrize("mode", ["flat", "per-layer", "automatic"])
+@pytest.mark.parametrize("engine", ["vmap", "fused"])
+def test_every_engine_agrees_with_nano_in_float64(name, dims, task, mode, engine):
     patients = _patients(task, dims, draws=2, patients=3)
     clipping = ClippingSpec(mode=mode, l2_clip_norm=0.1)
     model = _spec(name, dims, task)
-    both = [_sum(e, model, task, patients, clipping, precision="float64", nano_batch=2) for e in ("vmap", "nano")]
+    both = [_sum(e, model, task, patients, clipping, precision="float64", nano_batch=2) for e in (engine, "nano")]
     assert _distance(*both) < 1e-9
     assert both[0].notes.patients == both[1].notes.patients == 3
     assert both[0].notes.clipped == both[1].notes.clipped
 
 
 @pytest.mark.parametrize(("name", "dims", "task"), NETWORKS)
-def test_vmap_agrees_with_nano_in_float32(name, dims, task):
+@pytest.mark.parametrize("engine", ["vmap", "fused"])
+def test_every_engine_agrees_with_nano_in_float32(name, dims, task, engine):
     patients = _patients(task, dims, draws=4, patients=2)
     clipping = ClippingSpec(l2_clip_norm=0.1)
-    both = [_sum(engine, _spec(name, dims, task), task, patients, clipping) for engine in ("vmap", "nano")]
+    both = [_sum(e, _spec(name, dims, task), task, patients, clipping) for e in (engine, "nano")]
     assert _distance(*both) < 1e-4
 
 
-@pytest.mark.parametrize("engine", ["nano", "vmap"])
+@pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
 def test_no_patient_gives_zeros_of_every_weight(engine):
     model = _spec("resnet10-gn", 2, COVID)
     total = _sum(engine, model, COVID, (), ClippingSpec(l2_clip_norm=1.0))
@@ -79,7 +81,7 @@ def test_no_patient_gives_zeros_of_every_weight(engine):
     assert total.l2_bound == 1.0
 
 
-@pytest.mark.parametrize("engine", ["nano", "vmap"])
+@pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
 def test_the_sum_moves_by_at_most_its_bound_when_a_patient_joins(engine):
     model, clipping = _spec("unet", 2, TUMOUR), ClippingSpec(l2_clip_norm=0.05)
     patients = _patients(TUMOUR, 2, draws=2, patients=3)
@@ -88,7 +90,7 @@ def test_the_sum_moves_by_at_most_its_bound_when_a_patient_joins(engine):
     assert 0 < float(moved.sqrt()) <= 0.05 * (1 + 1e-4)
 
 
-@pytest.mark.parametrize("engine", ["nano", "vmap"])
+@pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
 def test_a_patient_with_an_infinite_pixel_contributes_zero(engine):
     model, clipping = _spec("resnet10-gn", 2, COVID), ClippingSpec(l2_clip_norm=1.0)
     good, bad = _patients(COVID, 2, draws=2, patients=2)
@@ -98,7 +100,7 @@ def test_a_patient_with_an_infinite_pixel_contributes_zero(engine):
     assert _distance(both, alone) < 1e-5
 
 
-@pytest.mark.parametrize("engine", ["nano", "vmap"])
+@pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
 def test_without_a_clip_the_sum_is_the_plain_gradient(engine):
     model = _spec("resnet10-gn", 2, COVID)
     patients = _patients(COVID, 2, draws=3, patients=3)
@@ -112,11 +114,12 @@ def test_without_a_clip_the_sum_is_the_plain_gradient(engine):
 
 
 @pytest.mark.parametrize("nano_batch", [1, 2, 7])
-def test_nano_batch_never_changes_the_sum(nano_batch):
+@pytest.mark.parametrize("engine", ["vmap", "fused"])
+def test_nano_batch_never_changes_the_sum(nano_batch, engine):
     model, clipping = _spec("resnet10-gn", 2, COVID), ClippingSpec(l2_clip_norm=0.1)
     patients = _patients(COVID, 2, draws=2, patients=5)
     many, one = (
-        _sum("vmap", model, COVID, patients, clipping, nano_batch=n, precision="float64") for n in (nano_batch, 1)
+        _sum(engine, model, COVID, patients, clipping, nano_batch=n, precision="float64") for n in (nano_batch, 1)
     )
     assert _distance(many, one) < 1e-12
 

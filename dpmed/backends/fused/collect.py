@@ -1,0 +1,78 @@
+"""What one backward leaves behind: each patient's gradient, or its norm and what the weighted sum needs later."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+PerPatient = Float[Tensor, "patient *shape"]
+Squares = Float[Tensor, "patient"]
+
+
+MOST_PAIRS = 1 << 24
+"""Pairs of positions whose inner products are held at once."""
+SPARE_VALUES = 1 << 23
+"""Patients' gradients may always take so many values; beyond, not more than the layer's input and output twice."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """A weight whose squared norms are known and whose weighted sum is still to be made, as one batch gradient."""
+
+    squares: Squares
+    weighted: Callable[[Float[Tensor, "patient"]], Tensor]
+
+
+@dataclass
+class Collector:
+    """The gradients of one chunk of patients, each with `draws` images, by the name of the weight.
+
+    A weight used in several places has several parts, which must be added before a norm can be taken: such weights
+    are `kept`, never left for `later`.
+    """
+
+    patients: int
+    draws: int
+    kept: dict[str, PerPatient] = field(default_factory=dict)
+    later: dict[str, Later] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Patients, and draws of each."""
+        return self.patients, self.draws
+
+    def keep(self, name: str, gradient: PerPatient) -> None:
+        """Add to every patient's gradient of a weight."""
+        self.kept[name] = self.kept[name] + gradient if name in self.kept else gradient
+
+    def over_draws(self, values: Float[Tensor, "image *shape"]) -> PerPatient:
+        """Added up over each patient's images."""
+        return values.view(*self.shape, *values.shape[1:]).sum(1)
+
+    def over_space(self, values: Float[Tensor, "image channel *space"]) -> Float[Tensor, "patient channel"]:
+        """Added up over space and over each patient's images."""
+        return self.over_draws(values.flatten(2).sum(2))
+
+    def squares(self, names: list[str]) -> Float[Tensor, "weight patient"]:
+        """Squared norms of every weight's gradient, patient by patient."""
+        return torch.stack([self._squares(name) for name in names])
+
+    def weighted(self, name: str, weights: Float[Tensor, "patient"]) -> Tensor:
+        """The sum over patients of a weight's gradients. A weight of zero drops a patient, whatever is in it."""
+        if name in self.later:
+            return self.later[name].weighted(weights)
+        gradient = self.kept[name]
+        # Zero times infinity is not a number: who has no weight is left out, not multiplied.
+        if not weights.all():
+            present = weights.nonzero().squeeze(1)
+            gradient, weights = gradient[present], weights[present]
+        total: Tensor = torch.tensordot(weights, gradient, dims=1)
+        return total
+
+    def _squares(self, name: str) -> Squares:
+        if name in self.later:
+            return self.later[name].squares
+        norms: Squares = torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
+        return norms.square()

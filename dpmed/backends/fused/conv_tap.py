@@ -1,0 +1,128 @@
+"""Convolutions and transposed convolutions in one, two and three dimensions."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from dpmed.backends.fused.choice import Chooser
+from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
+from dpmed.backends.fused.convolution import Geometry
+from dpmed.backends.fused.tap import Saved
+
+
+def is_plain(layer: _ConvNd) -> bool:
+    """Whether its padding is so many zeros on each side."""
+    return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+
+
+class ConvTap:
+    """Conv and ConvTranspose in one, two and three dimensions."""
+
+    def __init__(self, layer: _ConvNd, names: dict[str, str], chooser: Chooser) -> None:
+        self._layer, self._names, self._chooser = layer, names, chooser
+        self._is_transposed = isinstance(layer, _ConvTransposeNd)
+        self._geometry = Geometry(
+            tuple(layer.weight.shape),
+            tuple(layer.stride),
+            tuple(int(amount) for amount in layer.padding),
+            tuple(layer.dilation),
+            layer.groups,
+        )
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
+        """As the layer does it."""
+        layer, shape = self._layer, self._geometry
+        output: Tensor = torch.ops.aten.convolution(
+            inputs,
+            layer.weight,
+            layer.bias,
+            shape.stride,
+            shape.padding,
+            shape.dilation,
+            self._is_transposed,
+            layer.output_padding,
+            shape.groups,
+        )
+        return output, ()
+
+    def backward(
+        self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
+    ) -> Tensor | None:
+        """The stock kernel for the input; whole gradients of the weight where they are small, else norms now."""
+        self._collect(inputs, outputs, collector, once=once)
+        return self._input_gradient(inputs, outputs) if wants_input else None
+
+    def _input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        layer, shape = self._layer, self._geometry
+        gradient, *_ = torch.ops.aten.convolution_backward(
+            outputs,
+            inputs,
+            layer.weight,
+            None,
+            shape.stride,
+            shape.padding,
+            shape.dilation,
+            self._is_transposed,
+            layer.output_padding,
+            shape.groups,
+            [True, False, False],
+        )
+        result: Tensor = gradient
+        return result
+
+    def _collect(self, inputs: Tensor, outputs: Tensor, collector: Collector, *, once: bool) -> None:
+        if "bias" in self._names:
+            collector.keep(self._names["bias"], collector.over_space(outputs))
+        if "weight" not in self._names:
+            return
+        over, made = (outputs, inputs) if self._is_transposed else (inputs, outputs)
+        patients, geometry = collector.patients, self._geometry
+        whole: dict[str, Callable[[], Tensor]] = {
+            "by patient": lambda: geometry.by_patient(over, made, patients),
+            "grouped": lambda: geometry.grouped(over, made, patients),
+        }
+        if geometry.can_unfold:
+            whole["unfolded"] = lambda: geometry.unfolded(over, made, patients)
+        norms = {"one by one": lambda: _one_by_one(geometry, over, made, patients)}
+        if geometry.can_unfold and patients * geometry.positions(over, collector.draws) ** 2 <= MOST_PAIRS:
+            norms["ghost"] = lambda: geometry.ghost_squares(over, made, patients)
+        fits = patients * self._layer.weight.numel() <= max(SPARE_VALUES, 2 * (inputs.numel() + outputs.numel()))
+        ways: dict[str, Callable[[], object]] = dict(whole) if fits or not once else {}
+        if once:
+            ways |= {name: _and_then(way, lambda: geometry.batch_gradient(over, made)) for name, way in norms.items()}
+        case = (self._names["weight"], over.shape[1:], patients == 1, once)
+        name = self._chooser.fastest(case, ways)
+        if name in whole:
+            collector.keep(self._names["weight"], whole[name]())
+        else:
+            weighted = _WeightedBatch(geometry, over, made, collector)
+            collector.later[self._names["weight"]] = Later(norms[name](), weighted)
+
+
+def _and_then(first: Callable[[], object], second: Callable[[], object]) -> Callable[[], object]:
+    return lambda: (first(), second())
+
+
+class _WeightedBatch:
+    """One batch gradient of all patients, each weighted. Keeps the layer's input and the gradient of its output."""
+
+    def __init__(self, geometry: Geometry, over: Tensor, made: Tensor, collector: Collector) -> None:
+        self._geometry, self._over, self._made, self._draws = geometry, over, made, collector.draws
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        """The weighted sum; who has no weight is left out."""
+        factors, over, made = weights.repeat_interleave(self._draws), self._over, self._made
+        if not factors.all():
+            present = factors.nonzero().squeeze(1)
+            if not len(present):
+                return over.new_zeros(self._geometry.shape)
+            factors, over, made = factors[present], over[present], made[present]
+        return self._geometry.batch_gradient(over, made * factors.view(-1, *[1] * (made.dim() - 1)))
+
+
+def _one_by_one(geometry: Geometry, over: Tensor, made: Tensor, patients: int) -> Tensor:
+    """Squared norms without ever holding more than one patient's gradient."""
+    pairs = zip(over.chunk(patients), made.chunk(patients), strict=True)
+    return torch.stack([geometry.batch_gradient(one, other).square().sum() for one, other in pairs])

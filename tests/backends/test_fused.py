@@ -1,0 +1,285 @@
+"""The fused engine gives the plain loop's numbers for every kind of layer, every way to them, and any mix."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dpmed.backends.engines import engine, nano
+from dpmed.backends.fused import Fused
+from dpmed.backends.fused.choice import Chooser
+from dpmed.backends.fused.convolution import Geometry
+from dpmed.core.errors import ConfigError
+from dpmed.core.specs import ClippingSpec
+from dpmed.data.tensors import PatientTensors
+
+SIDES = {1: (9,), 2: (9, 8), 3: (4, 5, 4)}
+CLIP = ClippingSpec(l2_clip_norm=0.1)
+
+
+class Forced(Chooser):
+    """Always the same way, where a layer has it."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+
+    def fastest(self, case, ways):
+        name = self.way if self.way in ways else next(iter(ways))
+        self.chosen[case] = name
+        return name
+
+
+class Mean(nn.Module):
+    """Anything to one logit, each image alone."""
+
+    def forward(self, inputs):
+        return inputs.flatten(1).mean(1, keepdim=True)
+
+
+def loss(logits, targets):
+    return nn.functional.binary_cross_entropy_with_logits(4 * logits.squeeze(-1), targets)
+
+
+def patients(shape, *, count=3, draws=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        PatientTensors(
+            torch.randn((draws, *shape), generator=generator, dtype=torch.float64),
+            torch.full((draws,), float(index % 2), dtype=torch.float64),
+        )
+        for index in range(count)
+    ]
+
+
+def network(*layers):
+    torch.manual_seed(0)
+    return nn.Sequential(*layers, nn.Tanh(), Mean()).double()
+
+
+def agree(model, cohort, *, clipping=CLIP, fused=None, chunk=2):
+    one = nano(model, loss, cohort, clipping, 1)
+    other = (fused or Fused())(model, loss, cohort, clipping, chunk)
+    assert other.values.keys() == one.values.keys()
+    assert (other.notes.patients, other.notes.clipped) == (one.notes.patients, one.notes.clipped)
+    assert other.notes.loss_sum == pytest.approx(one.notes.loss_sum, rel=1e-9, nan_ok=True)
+    scale = sum(value.square().sum() for value in one.values.values()).sqrt()
+    error = sum((other.values[name] - value).square().sum() for name, value in one.values.items()).sqrt()
+    assert error <= 1e-9 * scale + 1e-15
+    return other
+
+
+def convolution(dims, **options):
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    return kind(4, 6, 3, **options)
+
+
+def transposed(dims, **options):
+    kind = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[dims - 1]
+    return kind(4, 6, 3, **options)
+
+
+CONVOLUTIONS = [
+    {},
+    {"padding": 1},
+    {"stride": 2, "padding": 1},
+    {"dilation": 2, "padding": 2},
+    {"groups": 2, "padding": 1},
+    {"bias": False, "stride": 2},
+]
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("draws", [1, 4])
+def test_convolutions(dims, options, draws):
+    cohort = patients((4, *SIDES[dims]), draws=draws)
+    agree(network(convolution(dims, **options)), cohort)
+    agree(network(transposed(dims, **options)), cohort)
+
+
+@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost"])
+@pytest.mark.parametrize("layer", [convolution, transposed])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_every_way_gives_the_same_numbers(way, layer, dims):
+    fused = Fused(Forced(way))
+    model = network(layer(dims, stride=2, padding=1), nn.Tanh(), convolution_of_six(dims))
+    agree(model, patients((4, *SIDES[dims]), draws=2), fused=fused)
+    assert way in fused.chooser.chosen.values()
+
+
+def convolution_of_six(dims):
+    return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1](6, 2, 3, padding=1)
+
+
+def test_output_padding_and_padding_of_other_kinds():
+    cohort = patients((4, 7, 6))
+    agree(network(nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1, output_padding=1)), cohort)
+    agree(network(nn.Conv2d(4, 3, 3, padding="same")), cohort)
+    agree(network(nn.Conv2d(4, 3, 3, padding=1, padding_mode="reflect")), cohort)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 2, bias=False)),
+        (nn.GroupNorm(2, 6), nn.Tanh(), nn.Linear(5, 3)),
+        (nn.InstanceNorm1d(6, affine=True),),
+        (nn.LayerNorm(5), nn.PReLU()),
+        (nn.PReLU(6), nn.LayerNorm((6, 5), elementwise_affine=True)),
+        (nn.GroupNorm(3, 6, affine=False), nn.Linear(5, 2)),
+    ],
+    ids=lambda layers: "+".join(type(layer).__name__ for layer in layers),
+)
+@pytest.mark.parametrize("draws", [1, 4])
+def test_other_layers(layers, draws):
+    agree(network(*layers), patients((6, 5), draws=draws))
+
+
+def test_words_are_embedded_for_each_patient_alone():
+    cohort = [
+        PatientTensors(
+            torch.randint(0, 9, (2, 5), generator=torch.Generator().manual_seed(n)), torch.ones(2).double() * (n % 2)
+        )
+        for n in range(3)
+    ]
+    agree(network(nn.Embedding(9, 4), nn.Linear(4, 3)), cohort)
+
+
+@pytest.mark.parametrize("mode", ["flat", "per-layer", "automatic"])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_every_clip_and_every_batch(mode, count):
+    model = network(convolution(2, padding=1), nn.GroupNorm(2, 6), nn.ReLU(), convolution_of_six(2))
+    cohort = patients((4, 9, 8), count=count)
+    agree(model, cohort, clipping=ClippingSpec(mode=mode, l2_clip_norm=0.05))
+    agree(model, cohort, clipping=ClippingSpec(mode=mode, l2_clip_norm=None))
+
+
+@given(
+    dims=st.integers(1, 3),
+    widths=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    strides=st.lists(st.integers(1, 2), min_size=3, max_size=3),
+    kernel=st.integers(1, 3),
+    norm=st.sampled_from(["group", "instance", "none"]),
+    draws=st.integers(1, 3),
+    count=st.integers(1, 4),
+    chunk=st.integers(1, 4),
+    way=st.sampled_from(["by patient", "grouped", "unfolded", "one by one", "ghost"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_random_networks(dims, widths, strides, kernel, norm, draws, count, chunk, way):
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    instance = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)[dims - 1]
+    layers, channels = [], 2
+    for width, stride in zip(widths, strides, strict=False):
+        layers.append(kind(channels, width, kernel, stride=stride, padding=kernel // 2))
+        if norm != "none":
+            layers.append(nn.GroupNorm(1, width) if norm == "group" else instance(width, affine=True))
+        layers.append(nn.ReLU())
+        channels = width
+    side = {1: (16,), 2: (12, 10), 3: (8, 9, 8)}[dims]
+    agree(network(*layers), patients((2, *side), draws=draws, count=count), fused=Fused(Forced(way)), chunk=chunk)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv1d(4, 4, 3, padding=1), nn.Linear(6, 6)
+
+    def forward(self, inputs):
+        return self.head(torch.tanh(self.body(torch.tanh(self.body(inputs)))))
+
+
+@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped"])
+def test_a_layer_used_twice_is_one_weight(way):
+    agree(network(Twice()), patients((4, 6)), fused=Fused(Forced(way)))
+
+
+@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped"])
+def test_a_weight_shared_by_two_layers_is_one_weight(way):
+    first, second = nn.Conv1d(4, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1)
+    second.weight = first.weight
+    agree(network(first, nn.Tanh(), second), patients((4, 6)), fused=Fused(Forced(way)))
+
+
+def test_frozen_weights_stay_out():
+    model = network(convolution(2), nn.Tanh(), convolution_of_six(2))
+    model[0].weight.requires_grad_(False)
+    model[2].requires_grad_(False)
+    assert agree(model, patients((4, 9, 8))).values.keys() == {"0.bias"}
+
+
+@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped", "unfolded", "by patient"])
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_patient_who_is_not_finite_contributes_zero_whatever_the_way(way, value):
+    model = network(
+        convolution(2), nn.GroupNorm(2, 6), nn.Tanh(), convolution_of_six(2), nn.Flatten(), nn.Linear(70, 3)
+    )
+    good, bad, other = patients((4, 9, 7))
+    bad.inputs[0, 0, 3, 3] = value
+    fused = Fused(Forced(way))
+    alone = fused(model, loss, [good, other], CLIP, 3)
+    both = fused(model, loss, [good, bad, other], CLIP, 3)
+    for name, total in alone.values.items():
+        torch.testing.assert_close(both.values[name], total, rtol=1e-9, atol=1e-12)
+
+
+def test_the_network_is_left_as_it_was():
+    model, cohort = network(convolution(2)), patients((4, 9, 8))
+    before = model(cohort[0].inputs)
+    Fused()(model, loss, cohort, CLIP, 2)
+    assert "forward" not in model[0].__dict__ and all(weight.grad is None for weight in model.parameters())
+    after = model(cohort[0].inputs)
+    assert torch.equal(before, after) and after.requires_grad
+
+
+def test_the_network_is_left_as_it_was_when_a_patient_does_not_fit():
+    model = network(convolution(2))
+    with pytest.raises(RuntimeError):
+        Fused()(model, loss, patients((3, 9, 8)), CLIP, 2)
+    assert "forward" not in model[0].__dict__
+
+
+class Bare(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.inner = nn.Parameter(torch.ones(1)), nn.Linear(5, 2)
+
+    def forward(self, inputs):
+        return self.scale * self.inner(inputs)
+
+
+def test_weights_beside_the_layers_are_refused_with_a_cure():
+    with pytest.raises(ConfigError, match="Bare") as caught:
+        Fused()(network(Bare()), loss, patients((6, 5)), CLIP, 2)
+    assert "vmap" in caught.value.hint
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Bilinear(5, 5, 3)
+
+    def forward(self, inputs):
+        return self.mix(inputs, inputs)
+
+
+def test_a_layer_of_two_inputs_is_refused_with_a_cure():
+    with pytest.raises(ConfigError, match="one input"):
+        Fused()(network(Two()), loss, patients((6, 5)), CLIP, 2)
+
+
+def test_what_was_measured_is_remembered_from_chunk_to_chunk():
+    fused, model, cohort = engine("fused"), network(convolution(2)), patients((4, 9, 8), count=6)
+    fused(model, loss, cohort, CLIP, 3)
+    first = dict(fused.chooser.chosen)
+    assert first
+    fused(model, loss, cohort, CLIP, 3)
+    assert fused.chooser.chosen == first
+
+
+def test_ghost_norms_never_hold_more_pairs_than_they_may():
+    """A large image has too many pairs of pixels: then the way is not offered."""
+    geometry = Geometry((6, 4, 3, 3), (1, 1), (1, 1), (1, 1), 1)
+    assert geometry.positions(torch.empty(2, 4, 62, 30), draws=2) == 2 * 64 * 32
