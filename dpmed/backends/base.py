@@ -21,6 +21,11 @@ class Backend(Protocol):
         """Build the model for this machine. Raises `DeviceError` if the machine cannot."""
         ...
 
+    @property
+    def engine(self) -> str:
+        """How the sums are made here, in words for the user; may be known better after the first one."""
+        ...
+
     def load(self, weights: Weights) -> None:
         """Replace all weights."""
         ...

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from dpmed.backends.auto import Auto
 from dpmed.backends.fused import Fused
-from dpmed.backends.streams import Total, chunks, trainable, zeros
+from dpmed.backends.streams import Engine, Total, chunks, trainable, zeros
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import LossFunction
 from dpmed.privacy.clipping import clip, clip_batch, l2_bound
 from dpmed.privacy.gradients import ClippedSum, CuratorNotes
-
-Engine = Callable[[nn.Module, LossFunction, Iterable[PatientTensors], ClippingSpec, int], ClippedSum]
 
 
 def nano(
@@ -66,9 +65,14 @@ def vmapped(
     return ClippedSum(total, l2_bound(clipping), CuratorNotes(patients=count, loss_sum=loss_sum, clipped=clipped))
 
 
+PLAIN: dict[str, Engine] = {"nano": nano, "vmap": vmapped}
+
+
 def engine(name: str) -> Engine:
     """An engine by name, new: some remember what they measured."""
-    return Fused() if name == "fused" else {"nano": nano, "vmap": vmapped}[name]
+    if name == "auto":
+        return Auto(PLAIN)
+    return Fused() if name == "fused" else PLAIN[name]
 
 
 def _loss_of_weights(model: nn.Module, loss: LossFunction) -> Callable[[Total, Tensor, Tensor], Tensor]:

@@ -1,14 +1,19 @@
 """What all engines share: the weights that train, sums of them, and patients in chunks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
+from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
+from dpmed.models import LossFunction
+from dpmed.privacy.gradients import ClippedSum
 
 Total = dict[str, Tensor]
+Engine = Callable[[nn.Module, LossFunction, Iterable[PatientTensors], ClippingSpec, int], ClippedSum]
+"""Network, loss, patients, clipping and how many patients at a time, to the clipped sum."""
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,12 +1,15 @@
 """CPU and CUDA through PyTorch: one backend, because only the place of the tensors differs."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dpmed.backends.auto import Auto
 from dpmed.backends.base import Weights
+from dpmed.backends.capacity import free_bytes, keep_freed_memory, most_at_once
 from dpmed.backends.engines import engine
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
@@ -24,6 +27,7 @@ class TorchBackend:
 
     def open(self, model: ModelSpec, task: TaskSpec, clipping: ClippingSpec, flags: HardwareFlags) -> None:
         """Build the network on the device; refuses one whose layers mix patients."""
+        keep_freed_memory()
         if flags.threads:
             torch.set_num_threads(flags.threads)
         # float32 means float32: TF32 would round products to 10 bits and break agreement between engines.
@@ -35,6 +39,7 @@ class TorchBackend:
         self._clipping = clipping
         self._flags = flags
         self._engine = engine(flags.engine)
+        self._at_once: int | None = None
 
     def load(self, weights: Weights) -> None:
         """Replace all weights; every name and shape must fit."""
@@ -43,7 +48,11 @@ class TorchBackend:
     def clipped_sum(self, patients: Iterable[PatientTensors]) -> ClippedSum:
         """Sum of the patients' clipped gradients, on the CPU in the backend's precision."""
         self._model.train()
-        total = self._engine(self._model, self._loss, self._placed(patients), self._clipping, self._flags.nano_batch)
+        stream = iter(self._placed(patients))
+        first = list(islice(stream, 1))
+        if first and self._at_once is None:
+            self._at_once = self._most_at_once(first[0])
+        total = self._engine(self._model, self._loss, chain(first, stream), self._clipping, self._at_once or 1)
         values = {name: value.cpu() for name, value in total.values.items()}
         return ClippedSum(values, total.l2_bound, total.notes)
 
@@ -59,6 +68,17 @@ class TorchBackend:
         del self._model
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    @property
+    def engine(self) -> str:
+        """What sums the gradients, and how many patients at a time, once that is known."""
+        pick = self._engine.pick if isinstance(self._engine, Auto) else None
+        name, size = pick or (self._flags.engine, self._at_once)
+        return name if size is None or name == "nano" else f"{name}, {size} at a time"
+
+    def _most_at_once(self, patient: PatientTensors) -> int:
+        limit = self._flags.memory_limit_gib * 2**30 or free_bytes(self._device)
+        return most_at_once(self._model, patient.inputs, limit_bytes=limit, asked=self._flags.nano_batch)
 
     def _placed(self, patients: Iterable[PatientTensors]) -> Iterator[PatientTensors]:
         for patient in patients:

@@ -18,7 +18,7 @@ Promised = Literal["add-or-remove-one"]
 """The neighbouring relation of every run's promise; an account can be asked for others."""
 Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
 ClippingMode = Literal["flat", "per-layer", "automatic"]
-Engine = Literal["nano", "vmap", "fused"]
+Engine = Literal["auto", "nano", "vmap", "fused"]
 Precision = Literal["float32", "float64"]
 Mechanism = Literal["poisson-subsampled-gaussian", "none"]
 
@@ -55,11 +55,15 @@ class PrivacySpec(Record):
 
 
 class HardwareFlags(Record):
-    """How fast and where; never changes a released number beyond float tolerance."""
+    """How fast and where; never changes a released number beyond float tolerance.
+
+    `nano_batch` is the most patients in flight; fewer are where `memory_limit_gib` (0: half of what is free) says so.
+    """
 
     device: Device = "auto"
-    engine: Engine = "vmap"
-    nano_batch: Count = 4
+    engine: Engine = "auto"
+    nano_batch: Count = 16
+    memory_limit_gib: Annotated[float, Field(ge=0)] = 0.0
     precision: Precision = "float32"
     workers: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0

@@ -31,12 +31,12 @@ def estimate(request: TrainRequest) -> Estimate:
     """Check a request as `train` would, and time a few patients. Raises what `train` would raise."""
     prepared = prepare(request)
     spec = prepared.plan.spec
-    parameters, seconds_per_patient = _probe(prepared)
+    parameters, seconds_per_patient, engine = _probe(prepared)
     return Estimate(
         spec=spec,
         epsilon=epsilon(planned(prepared), delta=spec.delta) if request.private else None,
         device=prepared.device,
-        engine=prepared.recipe.hardware.engine,
+        engine=engine,
         patients=len(prepared.plan.patients),
         parameters=parameters,
         seconds=seconds_per_patient * spec.expected_batch_size * spec.steps,
@@ -44,7 +44,7 @@ def estimate(request: TrainRequest) -> Estimate:
     )
 
 
-def _probe(prepared: Prepared) -> tuple[int, float]:
+def _probe(prepared: Prepared) -> tuple[int, float, str]:
     recipe = prepared.recipe
     flags, task = recipe.hardware, prepared.data.task
     backend = open_backend(
@@ -61,5 +61,6 @@ def _probe(prepared: Prepared) -> tuple[int, float]:
     began = time.monotonic()
     backend.clipped_sum(patients)
     seconds = (time.monotonic() - began) / len(patients)
+    engine = backend.engine
     backend.close()
-    return sum(value.numel() for value in values.values()), seconds
+    return sum(value.numel() for value in values.values()), seconds, engine

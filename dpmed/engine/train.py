@@ -16,7 +16,7 @@ from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.runconfig import RunConfig
-from dpmed.core.specs import Statement
+from dpmed.core.specs import Engine, Statement
 from dpmed.engine.checkpoint import load_checkpoint, load_tensors, save_tensors
 from dpmed.engine.folder import begin, locked
 from dpmed.engine.loop import Loop
@@ -31,6 +31,8 @@ from dpmed.privacy.ledger import Ledger
 from dpmed.privacy.mechanisms import MechanismRun
 from dpmed.privacy.statement import statement
 
+ENGINES: tuple[Engine, ...] = ("vmap", "fused")
+"""What `auto` picks from, beside the plain loop itself."""
 TrainEvent = Note | Progress | StepDone | TrainDone
 
 
@@ -82,6 +84,7 @@ def _run(
     for event in loop.run(should_stop):
         taken.append(event.seconds)
         yield event
+    engine = loop.backend.engine
     loop.backend.close()
     final = statement(config, ledger.entries)
     write_atomic(request.run.statement, final.to_json())
@@ -92,7 +95,7 @@ def _run(
         )
     save_tensors(request.run.model, _float32(loop.optimizer.released))
     budget.settle(config.run, steps=len(ledger.entries))
-    yield _done(final, prepared, taken, time.monotonic() - began)
+    yield _done(final, prepared, engine, taken, time.monotonic() - began)
 
 
 def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
@@ -164,21 +167,23 @@ def _check_backend(prepared: Prepared) -> Iterator[Note]:
         patients=2,
     )
     backend = TorchBackend(prepared.device)
-    check_conformance(backend, model=prepared.model, task=task, flags=recipe.hardware, patients=patients)
-    yield Note(f"the {recipe.hardware.engine} engine on {prepared.device} agrees with the plain per-patient loop")
+    for engine in ENGINES if recipe.hardware.engine == "auto" else (recipe.hardware.engine,):
+        flags = recipe.hardware.model_copy(update={"engine": engine})
+        check_conformance(backend, model=prepared.model, task=task, flags=flags, patients=patients)
+        yield Note(f"the {engine} engine on {prepared.device} agrees with the plain per-patient loop")
 
 
 def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
-def _done(final: Statement, prepared: Prepared, taken: list[float], seconds: float) -> TrainDone:
+def _done(final: Statement, prepared: Prepared, engine: str, taken: list[float], seconds: float) -> TrainDone:
     expected = prepared.plan.spec.expected_batch_size
     per_step = statistics.median(taken) if taken else 0.0
     return TrainDone(
         statement=final,
         device=prepared.device,
-        engine=prepared.recipe.hardware.engine,
+        engine=engine,
         steps=final.steps,
         patients=len(prepared.plan.patients),
         seconds=seconds,
