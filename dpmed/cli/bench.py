@@ -10,12 +10,15 @@ from rich.table import Table
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
-from dpmed.core.errors import NoInputError
+from dpmed.core.errors import ConfigError, NoInputError
 
 if TYPE_CHECKING:
     from dpmed.ingest.bench import Row
 
-BENCHES = {"ingest": "DICOM to DICOM, files per second"}
+BENCHES = {
+    "ingest": "DICOM to DICOM, files per second",
+    "engine": "a private step beside an ordinary one, each gradient engine and Opacus",
+}
 
 bench = typer.Typer(help="Measure this machine, next to the alternatives that are installed.")
 
@@ -57,6 +60,57 @@ def bench_ingest(
         table.add_row(row.tool, str(row.files), f"{row.files_per_second:.0f}", f"{row.dpmed_is_faster_by:.2f} x")
     output.show(table)
     output.finish({"bench": "ingest", "rounds": rounds, "rows": [asdict(row) for row in rows]})
+
+
+@bench.command("engine")
+def bench_engine(
+    cases: Annotated[
+        list[str] | None, typer.Argument(metavar="[CASE]...", help="unet-2d, unet-3d, resnet18. Default: all.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option("--batch", min=1, help="Patients a step; repeat for several.")
+    ] = None,
+    images: Annotated[int, typer.Option("--images-per-patient", min=1, help="Peers know one alone.")] = 1,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each way; medians are shown.")] = 5,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="Of PyTorch; 0 leaves its own choice.")] = 0,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it as PNG, SVG or PDF.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Time the sum of clipped gradients: dpmed's engines, Opacus, and the ordinary step, turn by turn."""
+    output = Output("bench", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.backends.bench import CASES, bench_engines
+    from dpmed.backends.open import resolve_device
+    from dpmed.core.events import Note, Progress
+
+    unknown = [name for name in cases or () if name not in CASES]
+    if unknown or device not in {"cpu", "cuda"}:
+        raise ConfigError("there is no such case or device", hint=f"cases {', '.join(CASES)}; --device cpu or cuda")
+    resolve_device("cuda" if device == "cuda" else "cpu")
+    rows = []
+    measuring = bench_engines(
+        cases or list(CASES), batches=batch or (), images=images, rounds=rounds, device=device, threads=threads
+    )
+    with output.progress() as meter:
+        for event in measuring:
+            if isinstance(event, Progress):
+                meter.update(event)
+            elif isinstance(event, Note):
+                output.say(event.text)
+            else:
+                rows.append(event)
+    table = Table("case", "patients", "way", "ms a step", "of ordinary", "patients/s")
+    for row in rows:
+        milliseconds, rate = f"{1e3 * row.seconds:.0f}", f"{row.patients_per_second:.1f}"
+        table.add_row(row.case, str(row.batch), row.way, milliseconds, f"{row.ratio:.2f} x", rate)
+    output.show(table)
+    if plot is not None:
+        from dpmed.backends.bench_chart import draw
+
+        draw(rows, plot)
+    output.finish({"bench": "engine", "rounds": rounds, "rows": [asdict(row) for row in rows]})
 
 
 def _series(folder: Path, slices: int) -> Path:

@@ -14,7 +14,7 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
 
-SIDES = {1: (9,), 2: (9, 8), 3: (4, 5, 4)}
+SIDES = {1: (9,), 2: (9, 8), 3: (5, 6, 5)}
 CLIP = ClippingSpec(l2_clip_norm=0.1)
 
 
@@ -279,7 +279,12 @@ def test_what_was_measured_is_remembered_from_chunk_to_chunk():
     assert fused.chooser.chosen == first
 
 
-def test_ghost_norms_never_hold_more_pairs_than_they_may():
-    """A large image has too many pairs of pixels: then the way is not offered."""
+def test_what_the_ways_would_lay_out_is_known_before_they_are_tried():
+    """A large image has too many pairs of pixels, and too many patches: then those ways are not offered."""
     geometry = Geometry((6, 4, 3, 3), (1, 1), (1, 1), (1, 1), 1)
-    assert geometry.positions(torch.empty(2, 4, 62, 30), draws=2) == 2 * 64 * 32
+    assert geometry.positions(torch.empty(2, 4, 64, 32), draws=2) == 2 * 64 * 32
+    assert geometry.patch_values(torch.empty(2, 6, 64, 32)) == 2 * 4 * 9 * 64 * 32
+    chooser = Chooser()
+    chooser.fastest = lambda case, ways: chooser.chosen.setdefault(case, ",".join(ways)) and "grouped"
+    Fused(chooser)(network(nn.Conv2d(4, 8, 3)), loss, patients((4, 96, 96), count=8, draws=4), CLIP, 8)
+    assert list(chooser.chosen.values()) == ["by patient,grouped,one by one"]

@@ -39,6 +39,7 @@ OTHER = {
     "hardware.precision": ("float64", "float64"),
     "hardware.workers": ("1", 1),
     "hardware.threads": ("1", 1),
+    "hardware.memory_limit_gib": ("2", 2.0),
     "hardware.checkpoint_seconds": ("0", 0.0),
 }
 

@@ -11,7 +11,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage, EnhancedMRImageStorage, RLELossless
 
-from dpmed.ingest.convert import _volume
+from dpmed.ingest.convert import volume_of
 from dpmed.ingest.dicom import scan_dicom
 from dpmed.ingest.division import divide
 from dpmed.ingest.layout_dicom import dicom_layout
@@ -72,7 +72,7 @@ def volumes(*paths):
     headers = {Source(path, path.name, n): scan_dicom(path, harvest=False)[0] for n, path in enumerate(paths, start=1)}
     assert all(isinstance(slices, tuple) for slices in headers.values()), headers.values()
     layout = dicom_layout(headers, None)
-    found = [_volume(candidate.parts[0]) for candidate in layout.candidates]
+    found = [volume_of(candidate.parts[0]) for candidate in layout.candidates]
     return found, [held.reason for held in layout.held]
 
 

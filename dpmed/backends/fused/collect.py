@@ -14,7 +14,7 @@ Squares = Float[Tensor, "patient"]
 MOST_PAIRS = 1 << 24
 """Pairs of positions whose inner products are held at once."""
 SPARE_VALUES = 1 << 23
-"""Patients' gradients may always take so many values; beyond, not more than the layer's input and output twice."""
+"""What a layer may always lay out beside its input and output; beyond, not more than these two hold."""
 
 
 @dataclass(frozen=True)

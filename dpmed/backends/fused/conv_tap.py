@@ -83,12 +83,13 @@ class ConvTap:
             "by patient": lambda: geometry.by_patient(over, made, patients),
             "grouped": lambda: geometry.grouped(over, made, patients),
         }
-        if geometry.can_unfold:
+        spare = max(SPARE_VALUES, inputs.numel() + outputs.numel())
+        if geometry.can_unfold and geometry.patch_values(made) <= spare:
             whole["unfolded"] = lambda: geometry.unfolded(over, made, patients)
         norms = {"one by one": lambda: _one_by_one(geometry, over, made, patients)}
         if geometry.can_unfold and patients * geometry.positions(over, collector.draws) ** 2 <= MOST_PAIRS:
             norms["ghost"] = lambda: geometry.ghost_squares(over, made, patients)
-        fits = patients * self._layer.weight.numel() <= max(SPARE_VALUES, 2 * (inputs.numel() + outputs.numel()))
+        fits = patients * self._layer.weight.numel() <= spare
         ways: dict[str, Callable[[], object]] = dict(whole) if fits or not once else {}
         if once:
             ways |= {name: _and_then(way, lambda: geometry.batch_gradient(over, made)) for name, way in norms.items()}

@@ -6,6 +6,7 @@ than a grouped convolution where few channels cover many pixels, and a hundred t
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -60,28 +61,37 @@ class Geometry:
         The inner product of two patches is the sum of those of their pixels, so pixels are multiplied once, not once
         for each place that they have under the kernel.
         """
-        padded = pad(inputs, _sides(self.padding))
-        draws, space = len(inputs) // patients, padded.shape[2:]
-        pixels = _draws_behind(padded.flatten(2), patients)
-        pairs = torch.bmm(pixels.transpose(1, 2), pixels).view(patients, draws, *space, draws, *space)
-        patches = sum(
-            pairs[self._under(place, outputs)] for place in product(*(range(size) for size in self.shape[2:]))
-        )
-        made = _draws_behind(outputs.flatten(2), patients)
+        draws = len(inputs) // patients
+        pixels, made = (_draws_behind(images.flatten(2), patients) for images in (inputs, outputs))
         of_made = torch.bmm(made.transpose(1, 2), made)
-        return (torch.as_tensor(patches).reshape(of_made.shape) * of_made).sum((1, 2))
+        pairs = torch.bmm(pixels.transpose(1, 2), pixels).view(patients, *2 * (draws, *inputs.shape[2:]))
+        patches = of_made.new_zeros(patients, *2 * (draws, *outputs.shape[2:]))
+        for place in product(*(range(size) for size in self.shape[2:])):
+            onto, met = self._under(place, inputs.shape[2:], outputs.shape[2:])
+            patches[_both(onto)] += pairs[_both(met)]
+        return (patches.view(of_made.shape) * of_made).sum((1, 2))
+
+    def patch_values(self, outputs: Sized) -> int:
+        """How many values `unfolded` lays out."""
+        return math.prod(self.shape[1:]) * outputs[:, 0].numel()
 
     def positions(self, inputs: Sized, draws: int) -> int:
         """How many pixels of one patient `ghost_squares` multiplies with each other."""
-        return draws * math.prod(size + 2 * amount for size, amount in zip(inputs.shape[2:], self.padding, strict=True))
+        return draws * math.prod(inputs.shape[2:])
 
-    def _under(self, place: tuple[int, ...], outputs: Sized) -> tuple[slice, ...]:
-        """The pixels that one place of the kernel meets, on both sides of all pairs."""
-        met = [
-            slice(first, first + step * (count - 1) + 1, step)
-            for first, step, count in zip(place, self.stride, outputs.shape[2:], strict=True)
-        ]
-        return (slice(None), slice(None), *met, slice(None), *met)
+    def _under(
+        self, place: tuple[int, ...], inputs: Sequence[int], outputs: Sequence[int]
+    ) -> tuple[list[slice], list[slice]]:
+        """For one place of the kernel: which outputs meet a pixel there, and which pixels those are."""
+        onto, met = [], []
+        axes = zip(place, self.stride, self.padding, inputs, outputs, strict=True)
+        for offset, step, margin, pixels, made in axes:
+            first = max(0, -((offset - margin) // step))
+            count = max(0, min(made, (pixels - 1 + margin - offset) // step + 1) - first)
+            start = first * step + offset - margin
+            onto.append(slice(first, first + count))
+            met.append(slice(start, start + step * count, step))
+        return onto, met
 
     def _stock(self, inputs: Sized, outputs: Sized, shape: tuple[int, ...], groups: int) -> Tensor:
         dims = len(shape) - 2
@@ -108,6 +118,11 @@ class Geometry:
             views = views.unfold(2 + axis, self.shape[2 + axis], self.stride[axis])
         kernel, place = range(2 + dims, 2 + 2 * dims), range(2, 2 + dims)
         return views.permute(0, 1, *kernel, *place).flatten(2 + dims).flatten(1, 1 + dims)
+
+
+def _both(places: list[slice]) -> tuple[slice, ...]:
+    """The same places on both sides of all pairs, in every draw."""
+    return (slice(None), slice(None), *places, slice(None), *places)
 
 
 def _sides(padding: tuple[int, ...]) -> list[int]:

@@ -1,0 +1,171 @@
+"""What a private step costs beside an ordinary one: every way to the clipped sum, turn by turn in one process."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dpmed.backends.capacity import keep_freed_memory
+from dpmed.backends.conformance import synthetic_patients
+from dpmed.backends.engines import engine
+from dpmed.backends.peers import PEERS
+from dpmed.backends.streams import Engine, trainable
+from dpmed.core.events import Note, Progress
+from dpmed.core.specs import ClippingSpec, ModelSpec, TaskSpec
+from dpmed.data.tensors import PatientTensors
+from dpmed.models import LossFunction, build, loss_function
+
+CLIP = ClippingSpec(l2_clip_norm=0.1)
+AGREEMENT = 1e-2
+"""Relative distance allowed between sums in float32; rounding across the kink of a ReLU stays below."""
+COVID = TaskSpec(kind="classification", outputs=("covid",))
+TUMOUR = TaskSpec(kind="segmentation", outputs=("whole_tumour", "tumour_core", "enhancing_tumour"))
+ORDINARY = "ordinary PyTorch"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and the images of one draw."""
+
+    model: ModelSpec
+    task: TaskSpec
+    size: tuple[int, ...]
+    batches: tuple[int, ...]
+
+
+CASES: Mapping[str, Case] = {
+    "unet-2d": Case(
+        ModelSpec(name="unet", spatial_dims=2, in_channels=4, out_channels=3, width=48), TUMOUR, (128, 128), (16,)
+    ),
+    "unet-3d": Case(
+        ModelSpec(name="unet", spatial_dims=3, in_channels=4, out_channels=3, width=48), TUMOUR, (64, 64, 64), (4,)
+    ),
+    "resnet18": Case(
+        ModelSpec(name="resnet18-gn", spatial_dims=2, in_channels=1, out_channels=1, width=64), COVID, (224, 224), (16,)
+    ),
+}
+"""The batch sizes are those that fit a laptop; `--batch` chooses others."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way on one case: seconds of a step and its ratio to the ordinary step of the same round, medians."""
+
+    case: str
+    parameters: int
+    batch: int
+    images_per_patient: int
+    way: str
+    seconds: float
+    ratio: float
+    patients_per_second: float
+
+
+def bench_engines(
+    cases: Sequence[str], *, batches: Sequence[int], images: int, rounds: int, device: str, threads: int
+) -> Iterator[Progress | Note | Row]:
+    """Measure every way on every case. Nothing is timed before all sums agree with the plain loop.
+
+    All ways take their turn in every round, so that a slow minute of the machine is shared; ratios are of one round.
+    """
+    keep_freed_memory()
+    if threads:
+        torch.set_num_threads(threads)
+    for name in cases:
+        for batch in batches or CASES[name].batches:
+            yield from _bench(name, batch, images=images, rounds=rounds, device=device)
+
+
+def _bench(name: str, batch: int, *, images: int, rounds: int, device: str) -> Iterator[Progress | Note | Row]:
+    case = CASES[name]
+    torch.manual_seed(0)
+    model = build(case.model).to(device)
+    loss = loss_function(case.task)
+    patients = [
+        PatientTensors(patient.inputs.to(device), patient.targets.to(device))
+        for patient in synthetic_patients(
+            case.task, channels=case.model.in_channels, size=case.size, draws=images, patients=batch
+        )
+    ]
+    ways = _ways(model, loss, patients)
+    yield from _agreeing(name, ways)
+    taken: dict[str, list[float]] = defaultdict(list)
+    for turn in range(rounds):
+        for number, (way, step) in enumerate(ways.items()):
+            taken[way].append(_seconds(step, device))
+            yield Progress(f"{name}, {batch} patients", turn * len(ways) + number + 1, rounds * len(ways))
+    for way, seconds in taken.items():
+        median = statistics.median(seconds)
+        yield Row(
+            case=name,
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            batch=batch,
+            images_per_patient=images,
+            way=way,
+            seconds=median,
+            ratio=statistics.median(own / plain for own, plain in zip(seconds, taken[ORDINARY], strict=True)),
+            patients_per_second=batch / median,
+        )
+
+
+Step = Callable[[], Mapping[str, Tensor]]
+
+
+def _ways(model: nn.Module, loss: LossFunction, patients: list[PatientTensors]) -> dict[str, Step]:
+    """The ordinary step first. Peers know one image a patient."""
+    ways: dict[str, Step] = {ORDINARY: partial(_ordinary, model, loss, patients)}
+    for name in ("nano", "vmap", "fused"):
+        ways[name] = partial(_own, engine(name), model, loss, patients)
+    if len(patients[0].inputs) == 1:
+        ways |= {name: peer(model, loss, patients, CLIP) for name, peer in PEERS.items()}
+    return ways
+
+
+def _ordinary(model: nn.Module, loss: LossFunction, patients: list[PatientTensors]) -> Mapping[str, Tensor]:
+    weights = trainable(model)
+    inputs = torch.cat([patient.inputs for patient in patients])
+    value = loss(model(inputs), torch.cat([patient.targets for patient in patients]))
+    return dict(zip(weights, torch.autograd.grad(value, list(weights.values())), strict=True))
+
+
+def _own(run: Engine, model: nn.Module, loss: LossFunction, patients: list[PatientTensors]) -> Mapping[str, Tensor]:
+    return run(model, loss, patients, CLIP, len(patients)).values
+
+
+def _agreeing(name: str, ways: dict[str, Step]) -> Iterator[Note]:
+    """Leave out, by name, what fails or gives other sums; then everything has run once and is warm."""
+    wanted = ways["nano"]()
+    size = _norm(wanted)
+    for way in list(ways):
+        try:
+            sums = ways[way]()
+        except Exception as error:
+            del ways[way]
+            yield Note(f"{name}: {way} cannot do it ({type(error).__name__}: {str(error).splitlines()[0][:90]})")
+            continue
+        distance = _norm({key: sums[key] - value for key, value in wanted.items()}) / size
+        if way != ORDINARY and not distance < AGREEMENT:
+            del ways[way]
+            yield Note(f"{name}: {way} gives other sums (relative distance {distance:.1e}) and is not timed")
+
+
+def _norm(values: Mapping[str, Tensor]) -> float:
+    return float(torch.stack([value.double().square().sum() for value in values.values()]).sum().sqrt())
+
+
+def _seconds(step: Step, device: str) -> float:
+    _wait(device)
+    began = time.perf_counter()
+    step()
+    _wait(device)
+    return time.perf_counter() - began
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
