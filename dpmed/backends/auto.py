@@ -30,7 +30,7 @@ class Auto:
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = dict(engines)
-        self._fused = Fused()
+        self.fused = Fused()
         self.pick: tuple[str, int] | None = None
 
     def __call__(
@@ -53,7 +53,7 @@ class Auto:
         return self._engine(name)(model, loss, chain(head, stream), clipping, size)
 
     def _engine(self, name: str) -> Engine:
-        return self._fused if name == "fused" else self._engines[name]
+        return self.fused if name == "fused" else self._engines[name]
 
     def _fastest(
         self, model: nn.Module, loss: LossFunction, head: list[PatientTensors], clipping: ClippingSpec

@@ -11,6 +11,7 @@ from dpmed.backends.auto import Auto
 from dpmed.backends.base import Weights
 from dpmed.backends.capacity import free_bytes, keep_freed_memory, most_at_once
 from dpmed.backends.engines import engine
+from dpmed.backends.fused import Fused
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, check_private, loss_function
@@ -74,7 +75,11 @@ class TorchBackend:
         """What sums the gradients, and how many patients at a time, once that is known."""
         pick = self._engine.pick if isinstance(self._engine, Auto) else None
         name, size = pick or (self._flags.engine, self._at_once)
-        return name if size is None or name == "nano" else f"{name}, {size} at a time"
+        if size is None or name == "nano":
+            return name
+        fused = self._engine.fused if isinstance(self._engine, Auto) else self._engine
+        others = sorted(fused.by_vmap) if isinstance(fused, Fused) and name == "fused" else []
+        return f"{name}, {size} at a time" + (f" ({', '.join(others)} by vmap)" if others else "")
 
     def _most_at_once(self, patient: PatientTensors) -> int:
         limit = self._flags.memory_limit_gib * 2**30 or free_bytes(self._device)

@@ -128,6 +128,8 @@ def test_output_padding_and_padding_of_other_kinds():
         (nn.InstanceNorm1d(6, affine=True),),
         (nn.LayerNorm(5), nn.PReLU()),
         (nn.PReLU(6), nn.LayerNorm((6, 5), elementwise_affine=True)),
+        (nn.Linear(5, 4), nn.LayerNorm(4, bias=False), nn.PReLU(6), nn.Linear(4, 2)),
+        (nn.Flatten(), nn.Linear(30, 4), nn.PReLU(4), nn.LayerNorm(4), nn.Linear(4, 2)),
         (nn.GroupNorm(3, 6, affine=False), nn.Linear(5, 2)),
     ],
     ids=lambda layers: "+".join(type(layer).__name__ for layer in layers),
@@ -144,7 +146,25 @@ def test_words_are_embedded_for_each_patient_alone():
         )
         for n in range(3)
     ]
-    agree(network(nn.Embedding(9, 4), nn.Linear(4, 3)), cohort)
+    for options in ({}, {"padding_idx": 3}, {"scale_grad_by_freq": True}):
+        agree(network(nn.Embedding(9, 4, **options), nn.Linear(4, 3)), cohort)
+
+
+def test_layers_without_a_way_of_their_own_are_named():
+    fused = Fused()
+    agree(network(convolution(2, padding="same"), nn.GroupNorm(2, 6)), patients((4, 9, 8)), fused=fused)
+    assert fused.by_vmap == {"Conv2d"}
+
+
+@pytest.mark.parametrize("layer", [convolution, transposed])
+def test_a_lone_volume_in_float32_takes_another_kernel_to_the_same_numbers(layer):
+    model = network(layer(3, stride=2, padding=1), nn.PReLU(), convolution_of_six(3)).float()
+    cohort = [PatientTensors(p.inputs.float(), p.targets.float()) for p in patients((4, 9, 8, 9), draws=1)]
+    one = nano(model, loss, cohort, CLIP, 1).values
+    for chunk in (1, 3):
+        other = Fused()(model, loss, cohort, CLIP, chunk).values
+        for name, value in one.items():
+            torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["flat", "per-layer", "automatic"])

@@ -8,7 +8,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
-from dpmed.backends.fused.convolution import Geometry
+from dpmed.backends.fused.convolution import Geometry, is_lone_volume
 from dpmed.backends.fused.tap import Saved
 
 
@@ -34,8 +34,9 @@ class ConvTap:
     def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
         """As the layer does it."""
         layer, shape = self._layer, self._geometry
+        is_lone = is_lone_volume(inputs) and shape.groups == 1
         output: Tensor = torch.ops.aten.convolution(
-            inputs,
+            inputs.to_mkldnn() if is_lone else inputs,
             layer.weight,
             layer.bias,
             shape.stride,
@@ -45,7 +46,7 @@ class ConvTap:
             layer.output_padding,
             shape.groups,
         )
-        return output, ()
+        return output.to_dense() if is_lone else output, ()
 
     def backward(
         self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
@@ -56,6 +57,9 @@ class ConvTap:
 
     def _input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         layer, shape = self._layer, self._geometry
+        is_lone = is_lone_volume(inputs) and shape.groups == 1
+        if is_lone:
+            inputs, outputs = inputs.to_mkldnn(), outputs.to_mkldnn()
         gradient, *_ = torch.ops.aten.convolution_backward(
             outputs,
             inputs,
@@ -69,7 +73,7 @@ class ConvTap:
             shape.groups,
             [True, False, False],
         )
-        result: Tensor = gradient
+        result: Tensor = gradient.to_dense() if is_lone else gradient
         return result
 
     def _collect(self, inputs: Tensor, outputs: Tensor, collector: Collector, *, once: bool) -> None:

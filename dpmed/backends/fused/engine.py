@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad_and_value, vmap
 
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import Collector
-from dpmed.backends.fused.layers import tap
+from dpmed.backends.fused.layers import AnyTap, tap
 from dpmed.backends.fused.tap import Saved, Tap
 from dpmed.backends.streams import Total, chunks, trainable, zeros
 from dpmed.core.errors import ConfigError
@@ -64,9 +63,13 @@ class _Tapped(torch.autograd.Function):
 
 @dataclass
 class Fused:
-    """The engine, for one network. Remembers from chunk to chunk which way was fastest for which layer."""
+    """The engine, for one network. Remembers from chunk to chunk which way was fastest for which layer.
+
+    `by_vmap` are the kinds of layer that it met and knows no way of its own for.
+    """
 
     chooser: Chooser = field(default_factory=Chooser)
+    by_vmap: set[str] = field(default_factory=set)
 
     def __call__(
         self,
@@ -114,6 +117,8 @@ class Fused:
                 is_shared = any(owners.count(name) > 1 for name in own.values())
                 site = _Site(tap(layer, own, self.chooser), is_shared)
                 sites.append(site)
+                if isinstance(site.tap, AnyTap):
+                    self.by_vmap.add(type(layer).__name__)
                 layer.forward = _rerouted(site, anchor)
             yield sites
         finally:
@@ -140,11 +145,10 @@ def _backward(
     collector = Collector(*inputs.shape[:2])
     for site in sites:
         site.uses, site.collector = 0, collector
-    logits: Tensor = model(inputs.flatten(0, 1))
-    by_patient = logits.detach().reshape(*inputs.shape[:2], *logits.shape[1:])
-    gradients, losses = vmap(grad_and_value(loss))(by_patient, targets)
-    logits.backward(gradients.flatten(0, 1))  # type: ignore[no-untyped-call]
-    return collector, losses
+    logits: Tensor = model(inputs.flatten(0, 1)).unflatten(0, collector.shape)
+    losses = torch.stack([loss(*pair) for pair in zip(logits.unbind(), targets.unbind(), strict=True)])
+    losses.sum().backward()  # type: ignore[no-untyped-call]
+    return collector, losses.detach()
 
 
 def _own_names(layer: nn.Module, names: dict[int, str]) -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""Fully connected layers."""
+
+import torch
+from torch import Tensor, nn
+
+from dpmed.backends.fused.choice import Chooser
+from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
+from dpmed.backends.fused.tap import Saved
+
+
+class LinearTap:
+    """Fully connected layers, over any leading axes."""
+
+    def __init__(self, layer: nn.Linear, names: dict[str, str], chooser: Chooser) -> None:
+        self._layer, self._names, self._chooser = layer, names, chooser
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
+        """As the layer does it."""
+        return nn.functional.linear(inputs, self._layer.weight, self._layer.bias), ()
+
+    def backward(
+        self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
+    ) -> Tensor | None:
+        """Whole gradients, or norms from inner products where a patient has few positions."""
+        self._collect(inputs, outputs, collector, once=once)
+        return outputs @ self._layer.weight if wants_input else None
+
+    def _collect(self, inputs: Tensor, outputs: Tensor, collector: Collector, *, once: bool) -> None:
+        rows = inputs.reshape(collector.patients, -1, inputs.shape[-1])
+        made = outputs.reshape(collector.patients, -1, outputs.shape[-1])
+        if "bias" in self._names:
+            collector.keep(self._names["bias"], made.sum(1))
+        if "weight" not in self._names:
+            return
+        many = collector.patients * self._layer.weight.numel() > SPARE_VALUES
+        if once and many and collector.patients * rows.shape[1] ** 2 <= MOST_PAIRS:
+            squares = (torch.bmm(rows, rows.transpose(1, 2)) * torch.bmm(made, made.transpose(1, 2))).sum((1, 2))
+            collector.later[self._names["weight"]] = Later(
+                squares, lambda weights: _weighted_linear(rows, made, weights)
+            )
+        else:
+            collector.keep(self._names["weight"], torch.bmm(made.transpose(1, 2), rows))
+
+
+def _weighted_linear(rows: Tensor, made: Tensor, weights: Tensor) -> Tensor:
+    present = weights.nonzero().squeeze(1)
+    scaled = made[present] * weights[present].view(-1, 1, 1)
+    return scaled.flatten(0, 1).transpose(0, 1) @ rows[present].flatten(0, 1)

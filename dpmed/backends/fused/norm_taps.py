@@ -1,0 +1,97 @@
+"""Normalisation within one image: scale and shift of each channel or value."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from dpmed.backends.fused.collect import Collector
+from dpmed.backends.fused.tap import Saved
+
+
+class NormTap:
+    """GroupNorm, and InstanceNorm as GroupNorm with one channel a group: scale and shift of each channel."""
+
+    def __init__(self, layer: nn.GroupNorm | _InstanceNorm, names: dict[str, str], groups: int) -> None:
+        self._layer, self._names, self._groups = layer, names, groups
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
+        """As the layer does it; keeps mean and inverse deviation of every group."""
+        inputs = inputs.contiguous()
+        count, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
+        output, mean, inverse = torch.ops.aten.native_group_norm(
+            inputs, self._layer.weight, self._layer.bias, count, channels, size, self._groups, self._layer.eps
+        )
+        return output, (mean, inverse)
+
+    def backward(
+        self,
+        inputs: Tensor,
+        saved: Saved,
+        outputs: Tensor,
+        collector: Collector,
+        *,
+        once: bool,  # noqa: ARG002  a vector for each patient is small enough to keep
+        wants_input: bool,
+    ) -> Tensor | None:
+        """The stock kernel, told that all channels of all images are those of one image.
+
+        Its gradient of the scale is then each image's own, at no cost: that kernel sums over images only at the end.
+        """
+        mean, inverse = saved
+        images, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
+        weight = self._layer.weight
+        gradient, scale, shift = torch.ops.aten.native_group_norm_backward(
+            outputs.contiguous(),
+            inputs.contiguous(),
+            mean.view(1, -1),
+            inverse.view(1, -1),
+            weight.detach().repeat(images),
+            1,
+            images * channels,
+            size,
+            images * self._groups,
+            [wants_input, True, True],
+        )
+        for name, each in (("weight", scale), ("bias", shift)):
+            if name in self._names:
+                collector.keep(self._names[name], collector.over_draws(each.view(images, channels)))
+        return gradient if wants_input else None
+
+
+class LayerTap:
+    """LayerNorm: scale and shift of each value of the last axes."""
+
+    def __init__(self, layer: nn.LayerNorm, names: dict[str, str]) -> None:
+        self._layer, self._names = layer, names
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
+        """As the layer does it; keeps mean and inverse deviation."""
+        layer = self._layer
+        output, mean, inverse = torch.native_layer_norm(
+            inputs, layer.normalized_shape, layer.weight, layer.bias, layer.eps
+        )
+        return output, (mean, inverse)
+
+    def backward(
+        self,
+        inputs: Tensor,
+        saved: Saved,
+        outputs: Tensor,
+        collector: Collector,
+        *,
+        once: bool,  # noqa: ARG002  a vector for each patient is small enough to keep
+        wants_input: bool,
+    ) -> Tensor | None:
+        """The stock kernel for the input; the rest is a product and a sum."""
+        mean, inverse = saved
+        layer, shape = self._layer, self._layer.normalized_shape
+        for name, each in (("weight", outputs * (inputs - mean) * inverse), ("bias", outputs)):
+            if name in self._names:
+                collector.keep(self._names[name], each.reshape(collector.patients, -1, *shape).sum(1))
+        if not wants_input:
+            return None
+        gradient, *_ = torch.ops.aten.native_layer_norm_backward(
+            outputs, inputs, shape, mean, inverse, layer.weight, layer.bias, [True, False, False]
+        )
+        result: Tensor = gradient
+        return result
