@@ -10,90 +10,72 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from dpmed.backends.bench_cases import Case, cases
 from dpmed.backends.capacity import keep_freed_memory
 from dpmed.backends.conformance import synthetic_patients
 from dpmed.backends.engines import engine
+from dpmed.backends.peak import peak_bytes
 from dpmed.backends.peers import PEERS
 from dpmed.backends.streams import Engine, trainable
 from dpmed.core.events import Note, Progress
-from dpmed.core.specs import ClippingSpec, ModelSpec, TaskSpec
+from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
-from dpmed.models import LossFunction, build, loss_function
+from dpmed.models import LossFunction, loss_function
 
 CLIP = ClippingSpec(l2_clip_norm=0.1)
 AGREEMENT = 1e-2
 """Relative distance allowed between sums in float32; rounding across the kink of a ReLU stays below."""
-COVID = TaskSpec(kind="classification", outputs=("covid",))
-TUMOUR = TaskSpec(kind="segmentation", outputs=("whole_tumour", "tumour_core", "enhancing_tumour"))
 ORDINARY = "ordinary PyTorch"
 
 
 @dataclass(frozen=True)
-class Case:
-    """A network and the images of one draw."""
-
-    model: ModelSpec
-    task: TaskSpec
-    size: tuple[int, ...]
-    batches: tuple[int, ...]
-
-
-CASES: Mapping[str, Case] = {
-    "unet-2d": Case(
-        ModelSpec(name="unet", spatial_dims=2, in_channels=4, out_channels=3, width=48), TUMOUR, (128, 128), (16,)
-    ),
-    "unet-3d": Case(
-        ModelSpec(name="unet", spatial_dims=3, in_channels=4, out_channels=3, width=48), TUMOUR, (64, 64, 64), (4,)
-    ),
-    "resnet18": Case(
-        ModelSpec(name="resnet18-gn", spatial_dims=2, in_channels=1, out_channels=1, width=64), COVID, (224, 224), (16,)
-    ),
-}
-"""The batch sizes are those that fit a laptop; `--batch` chooses others."""
-
-
-@dataclass(frozen=True)
 class Row:
-    """One way on one case: seconds of a step and its ratio to the ordinary step of the same round, medians."""
+    """One engine on one model: medians of a step's seconds and of its ratio to the ordinary step of the same round.
 
-    case: str
+    `peak_memory_bytes` is what the step held beyond network and images; None where the system does not tell.
+    """
+
+    model: str
     parameters: int
+    engine: str
     batch: int
     images_per_patient: int
-    way: str
-    seconds: float
-    ratio: float
+    seconds_median: float
+    ratio_to_nonprivate: float
+    peak_memory_bytes: int | None
     patients_per_second: float
 
 
 def bench_engines(
-    cases: Sequence[str], *, batches: Sequence[int], images: int, rounds: int, device: str, threads: int
+    names: Sequence[str], *, batches: Sequence[int], images: int, rounds: int, device: str, threads: int
 ) -> Iterator[Progress | Note | Row]:
     """Measure every way on every case. Nothing is timed before all sums agree with the plain loop.
 
     All ways take their turn in every round, so that a slow minute of the machine is shared; ratios are of one round.
+    `batches` empty and `images` 0 take what the case has. Raises `ConfigError` for an unknown name.
     """
     keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
-    for name in cases:
-        for batch in batches or CASES[name].batches:
-            yield from _bench(name, batch, images=images, rounds=rounds, device=device)
+    for name, case in cases(names).items():
+        for batch in batches or (case.batch,):
+            yield from _bench(name, case, batch, images=images or case.images, rounds=rounds, device=device)
 
 
-def _bench(name: str, batch: int, *, images: int, rounds: int, device: str) -> Iterator[Progress | Note | Row]:
-    case = CASES[name]
+def _bench(
+    name: str, case: Case, batch: int, *, images: int, rounds: int, device: str
+) -> Iterator[Progress | Note | Row]:
     torch.manual_seed(0)
-    model = build(case.model).to(device)
-    loss = loss_function(case.task)
+    model = case.network().to(device)
     patients = [
         PatientTensors(patient.inputs.to(device), patient.targets.to(device))
         for patient in synthetic_patients(
-            case.task, channels=case.model.in_channels, size=case.size, draws=images, patients=batch
+            case.task, channels=case.channels, size=case.size, draws=images, patients=batch
         )
     ]
-    ways = _ways(model, loss, patients)
+    ways = _ways(model, loss_function(case.task), patients)
     yield from _agreeing(name, ways)
+    peaks = {way: peak_bytes(step, device) for way, step in ways.items()}
     taken: dict[str, list[float]] = defaultdict(list)
     for turn in range(rounds):
         for number, (way, step) in enumerate(ways.items()):
@@ -102,13 +84,16 @@ def _bench(name: str, batch: int, *, images: int, rounds: int, device: str) -> I
     for way, seconds in taken.items():
         median = statistics.median(seconds)
         yield Row(
-            case=name,
+            model=name,
             parameters=sum(weight.numel() for weight in model.parameters()),
+            engine=way,
             batch=batch,
             images_per_patient=images,
-            way=way,
-            seconds=median,
-            ratio=statistics.median(own / plain for own, plain in zip(seconds, taken[ORDINARY], strict=True)),
+            seconds_median=median,
+            ratio_to_nonprivate=statistics.median(
+                own / plain for own, plain in zip(seconds, taken[ORDINARY], strict=True)
+            ),
+            peak_memory_bytes=peaks[way],
             patients_per_second=batch / median,
         )
 

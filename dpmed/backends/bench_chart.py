@@ -1,4 +1,4 @@
-"""The cost of a private step as a picture: against batch size where there are several, else way by way."""
+"""The cost of a private step as a picture: against batch size, engine by engine, and against model size."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,31 +13,55 @@ COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7")
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write the chart in the format of `path`; one panel for each case."""
-    cases = list(dict.fromkeys(row.case for row in rows))
-    figure = Figure(figsize=(4.6 * len(cases), 3.8), layout="constrained")
-    for case, axes in zip(cases, figure.subplots(1, len(cases), squeeze=False).flat, strict=True):
-        own = [row for row in rows if row.case == case]
-        _panel(axes, own)
+    """Write the chart in the format of `path`: one panel for each model, and one over all."""
+    models = list(dict.fromkeys(row.model for row in rows))
+    engines = [name for name in dict.fromkeys(row.engine for row in rows) if name != ORDINARY]
+    colours = dict(zip(engines, COLOURS, strict=False))
+    panels = len(models) + (len(models) > 1)
+    figure = Figure(figsize=(4.4 * panels, 3.8), layout="constrained")
+    places = figure.subplots(1, panels, squeeze=False).flatten()
+    for model, axes in zip(models, places, strict=False):
+        _of_model(axes, [row for row in rows if row.model == model], colours)
+    if len(models) > 1:
+        _over_models(places[-1], rows, colours)
+    for axes in places:
         axes.axhline(1, color="#666666", linestyle=":")
-        axes.set(title=f"{case}, {own[0].parameters / 1e6:.1f} M weights", ylabel="time of the ordinary step")
-        axes.set_ylim(0, 1.1 * max(row.ratio for row in own))
+        axes.set_ylabel("times the ordinary step")
+        axes.set_ylim(0, 1.1 * axes.dataLim.y1)
     with written_aside(path) as aside:
         figure.savefig(aside, format=path.suffix.removeprefix("."), dpi=150)
 
 
-def _panel(axes: Axes, rows: Sequence[Row]) -> None:
-    ways = [way for way in dict.fromkeys(row.way for row in rows) if way != ORDINARY]
+def _of_model(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> None:
     sizes = sorted({row.batch for row in rows})
-    for way, colour in zip(ways, COLOURS, strict=False):
-        points = {row.batch: row.ratio for row in rows if row.way == way}
+    present = [name for name in colours if any(row.engine == name for row in rows)]
+    for place, name in enumerate(present):
+        points = {row.batch: row.ratio_to_nonprivate for row in rows if row.engine == name}
         if len(sizes) > 1:
-            axes.plot(list(points), list(points.values()), "o-", color=colour, label=way)
+            axes.plot(list(points), list(points.values()), "o-", color=colours[name], label=name)
         else:
-            axes.bar(way.replace(" ", "\n"), points[sizes[0]], color=colour)
-            axes.annotate(f"{points[sizes[0]]:.2f}", (ways.index(way), points[sizes[0]]), ha="center", va="bottom")
+            axes.bar(name.replace(" ", "\n"), points[sizes[0]], color=colours[name])
+            axes.annotate(f"{points[sizes[0]]:.2f}", (place, points[sizes[0]]), ha="center", va="bottom")
+    axes.set_title(f"{rows[0].model}, {_millions(rows[0].parameters)}")
+    axes.set_xlabel("patients a step" if len(sizes) > 1 else f"{sizes[0]} patients a step")
     if len(sizes) > 1:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.legend(frameon=False, fontsize=8)
-    axes.set_xlabel("patients a step" if len(sizes) > 1 else f"{sizes[0]} patients a step")
+
+
+def _over_models(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> None:
+    """At the largest batch of each model, over its number of weights."""
+    largest = {row.model: max(other.batch for other in rows if other.model == row.model) for row in rows}
+    for name, colour in colours.items():
+        chosen = [row for row in rows if row.engine == name and row.batch == largest[row.model]]
+        points = sorted((row.parameters, row.ratio_to_nonprivate) for row in chosen)
+        axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+    axes.set_xscale("log")
+    axes.set_title("all models")
+    axes.set_xlabel("weights")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M weights" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k weights"

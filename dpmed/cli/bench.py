@@ -1,9 +1,10 @@
 """`dpmed bench`: how fast this machine does it, next to the alternatives."""
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.table import Table
@@ -13,11 +14,12 @@ from dpmed.cli.output import Output
 from dpmed.core.errors import ConfigError, NoInputError
 
 if TYPE_CHECKING:
-    from dpmed.ingest.bench import Row
+    from dpmed.core.events import Note, Progress
 
 BENCHES = {
     "ingest": "DICOM to DICOM, files per second",
     "engine": "a private step beside an ordinary one, each gradient engine and Opacus",
+    "noise": "secret noise beside noise that can be predicted",
 }
 
 bench = typer.Typer(help="Measure this machine, next to the alternatives that are installed.")
@@ -51,10 +53,13 @@ def bench_ingest(
 ) -> None:
     """De-identify DICOM to DICOM: files per second, dpmed and every other tool that is installed, turn by turn."""
     output = Output("bench", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.ingest.bench import bench_ingest as measure
+
     if source is not None and not source.exists():
         raise NoInputError("the source does not exist", hint="leave it out to measure with a generated series")
     with tempfile.TemporaryDirectory(prefix="dpmed-bench-") as scratch:
-        rows = _measured(source or _series(Path(scratch), slices), output, rounds=rounds, workers=workers)
+        measuring = measure(source or _series(Path(scratch), slices), rounds=rounds, workers=workers)
+        rows = _rows(measuring, output)
     table = Table("tool", "files", "files/s", "dpmed is faster by")
     for row in rows:
         table.add_row(row.tool, str(row.files), f"{row.files_per_second:.0f}", f"{row.dpmed_is_faster_by:.2f} x")
@@ -64,14 +69,20 @@ def bench_ingest(
 
 @bench.command("engine")
 def bench_engine(
-    cases: Annotated[
-        list[str] | None, typer.Argument(metavar="[CASE]...", help="unet-2d, unet-3d, resnet18. Default: all.")
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...", help="unet-2d, unet-3d, resnet18 (these by default), or a shipped recipe."
+        ),
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option("--batch", min=1, help="Patients a step; repeat for several.")
     ] = None,
-    images: Annotated[int, typer.Option("--images-per-patient", min=1, help="Peers know one alone.")] = 1,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each way; medians are shown.")] = 5,
+    images: Annotated[
+        int,
+        typer.Option("--images-per-patient", min=0, help="0: as the recipe has it, else one. Peers know one alone."),
+    ] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each engine; medians are shown.")] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="Of PyTorch; 0 leaves its own choice.")] = 0,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it as PNG, SVG or PDF.")] = None,
@@ -81,18 +92,59 @@ def bench_engine(
 ) -> None:
     """Time the sum of clipped gradients: dpmed's engines, Opacus, and the ordinary step, turn by turn."""
     output = Output("bench", json=json, quiet=quiet, verbose=verbose)
-    from dpmed.backends.bench import CASES, bench_engines
+    from dpmed.backends.bench import bench_engines
     from dpmed.backends.open import resolve_device
+
+    if device not in {"cpu", "cuda"}:
+        raise ConfigError(f"no engine can be timed on {device!r}", hint="--device cpu or cuda")
+    resolve_device("cuda" if device == "cuda" else "cpu")
+    measuring = bench_engines(
+        models or (), batches=batch or (), images=images, rounds=rounds, device=device, threads=threads
+    )
+    rows = _rows(measuring, output)
+    table = Table("model", "patients", "engine", "ms a step", "of ordinary", "MiB", "patients/s")
+    for row in rows:
+        memory = "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:.0f}"
+        milliseconds, ratio = f"{1e3 * row.seconds_median:.0f}", f"{row.ratio_to_nonprivate:.2f} x"
+        rate = f"{row.patients_per_second:.1f}"
+        table.add_row(row.model, str(row.batch), row.engine, milliseconds, ratio, memory, rate)
+    output.show(table)
+    if plot is not None:
+        from dpmed.backends.bench_chart import draw
+
+        draw(rows, plot)
+    output.finish({"bench": "engine", "device": device, "rounds": rounds, "rows": [asdict(row) for row in rows]})
+
+
+@bench.command("noise")
+def bench_noise(
+    values: Annotated[int, typer.Option(min=1, help="Normals to draw: as many as a network has weights.")] = 5_000_000,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each generator; medians are shown.")] = 5,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Time the noise: dpmed's, which nobody can predict, beside generators that can be."""
+    output = Output("bench", json=json, quiet=quiet, verbose=verbose)
+    from dpmed.backends.bench_noise import bench_noise as measure
+
+    rows = _rows(measure(values=values, rounds=rounds), output)
+    table = Table("generator", "secure", "ms", "million/s")
+    for row in rows:
+        secure = "yes" if row.secure else "no"
+        table.add_row(row.generator, secure, f"{1e3 * row.seconds_median:.0f}", f"{row.values_per_second / 1e6:.1f}")
+    output.show(table)
+    output.finish({"bench": "noise", "rounds": rounds, "rows": [asdict(row) for row in rows]})
+
+
+RowType = TypeVar("RowType")
+
+
+def _rows(measuring: "Iterable[Progress | Note | RowType]", output: Output) -> list[RowType]:
+    """The rows of a measurement, its progress and notes shown as they come."""
     from dpmed.core.events import Note, Progress
 
-    unknown = [name for name in cases or () if name not in CASES]
-    if unknown or device not in {"cpu", "cuda"}:
-        raise ConfigError("there is no such case or device", hint=f"cases {', '.join(CASES)}; --device cpu or cuda")
-    resolve_device("cuda" if device == "cuda" else "cpu")
     rows = []
-    measuring = bench_engines(
-        cases or list(CASES), batches=batch or (), images=images, rounds=rounds, device=device, threads=threads
-    )
     with output.progress() as meter:
         for event in measuring:
             if isinstance(event, Progress):
@@ -101,16 +153,7 @@ def bench_engine(
                 output.say(event.text)
             else:
                 rows.append(event)
-    table = Table("case", "patients", "way", "ms a step", "of ordinary", "patients/s")
-    for row in rows:
-        milliseconds, rate = f"{1e3 * row.seconds:.0f}", f"{row.patients_per_second:.1f}"
-        table.add_row(row.case, str(row.batch), row.way, milliseconds, f"{row.ratio:.2f} x", rate)
-    output.show(table)
-    if plot is not None:
-        from dpmed.backends.bench_chart import draw
-
-        draw(rows, plot)
-    output.finish({"bench": "engine", "rounds": rounds, "rows": [asdict(row) for row in rows]})
+    return rows
 
 
 def _series(folder: Path, slices: int) -> Path:
@@ -118,17 +161,3 @@ def _series(folder: Path, slices: int) -> Path:
 
     write_ct_series(folder / "series", slices=slices)
     return folder / "series"
-
-
-def _measured(source: Path, output: Output, *, rounds: int, workers: int | None) -> "list[Row]":
-    from dpmed.core.events import Progress
-    from dpmed.ingest.bench import bench_ingest
-
-    rows = []
-    with output.progress() as meter:
-        for event in bench_ingest(source, rounds=rounds, workers=workers):
-            if isinstance(event, Progress):
-                meter.update(event)
-            else:
-                rows.append(event)
-    return rows
