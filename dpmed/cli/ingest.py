@@ -193,8 +193,15 @@ def _render(result: "IngestResult", output: Output) -> None:
 def _next(result: "IngestResult") -> str:
     if result.dry_run or result.task is None:
         return ""
-    recipe = "covid-ct" if result.task == "covid-ct" else "brats-unet"
-    return f"dpmed train {recipe} --data {escape(str(result.out))} --run runs/first"
+    return f"dpmed train {_recipe(result)} --data {escape(str(result.out))} --run runs/first"
+
+
+def _recipe(result: "IngestResult") -> str:
+    """The recipe of the task, or its tiny twin where there are too few patients to train on for a batch of it."""
+    from dpmed.core.recipe import load_recipe
+
+    full, tiny = ("covid-ct", "covid-ct-tiny") if result.task == "covid-ct" else ("brats-unet", "brats-tiny")
+    return full if load_recipe(full).privacy.expected_batch_size <= result.splits.get("train", 0) else tiny
 
 
 def _payload(result: "IngestResult") -> Mapping[str, Any]:

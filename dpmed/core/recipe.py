@@ -15,6 +15,11 @@ from dpmed.core.record import Record, describe
 from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+HINT = "dpmed recipes show NAME prints every key with its value"
+HINTS = {
+    "privacy.epsilon": "8 is usual for images, below 1 is strong; without any guarantee, to compare: --non-private",
+    "privacy.delta": "less than 1 / patients, such as --delta 1e-3 for some hundred patients",
+}
 
 
 class DataRecipe(Record):
@@ -122,7 +127,7 @@ def load_recipe(name_or_file: str, *, settings: Iterable[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_explain(error), hint="dpmed recipes show NAME prints every key with its value") from None
+        raise _refusal(error) from None
 
 
 def _apply(content: dict[str, Any], setting: str) -> None:
@@ -144,13 +149,17 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
+def _refusal(error: ValidationError) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    key, value = ".".join(str(part) for part in first["loc"]), first["input"]
     if first["type"] == "extra_forbidden":
         tables = {key.partition(".")[0] for key in known_keys()}
-        return f"unknown recipe key {'.'.join(path)!r}{did_you_mean('.'.join(path), (*known_keys(), *tables))}"
-    return f"recipe key {describe(error)}"
+        message = f"unknown recipe key {key!r}{did_you_mean(key, (*known_keys(), *tables))}"
+    elif isinstance(value, int | float):  # a number names nobody; a text might
+        message = f"recipe key {key}: {first['msg'].replace('Input', f'{value:g}', 1)}"
+    else:
+        message = f"recipe key {describe(error)}"
+    return ConfigError(message, hint=HINTS.get(key, HINT))
 
 
 def known_keys() -> tuple[str, ...]:

@@ -240,4 +240,4 @@ def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> s
 
 def _nothing_usable(request: IngestRequest, seen: Survey, outcomes: Sequence[Outcome]) -> NoInputError:
     finished = Finished(request, seen, (), tuple(outcomes), {}, None)
-    return nothing_usable("case", finished.why_held())
+    return nothing_usable("case", finished.why_held(), labels_unmatched=seen.labels_unmatched)

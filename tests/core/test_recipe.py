@@ -126,6 +126,13 @@ def test_a_value_out_of_range_is_refused_with_its_key_in_one_short_line(setting)
     assert refusal.value.hint
 
 
+@pytest.mark.parametrize(("value", "said"), [("0", "0 should be greater than 0"), ("-1.5", "-1.5 should be")])
+def test_a_number_out_of_range_is_repeated_with_a_cure_of_its_own(value, said):
+    with pytest.raises(ConfigError, match=f"privacy.epsilon: {said}") as refusal:
+        load_recipe("covid-ct", settings=[f"privacy.epsilon={value}"])
+    assert "--non-private" in refusal.value.hint
+
+
 def test_a_long_value_is_not_repeated():
     with pytest.raises(ConfigError) as refusal:
         load_recipe("covid-ct", settings=["privacy.epsilon=" + "DOE^JANE" * 99])

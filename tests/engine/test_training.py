@@ -85,9 +85,11 @@ def test_a_non_private_run_promises_nothing(tiny_request):
 def test_two_runs_with_one_seed_have_different_noise(tiny_request, tmp_path):
     from dpmed.core.folders import RunFolder
 
-    other = dataclasses.replace(tiny_request, run=RunFolder(tmp_path / "other"))
+    # A batch of all twelve draws every patient in every step: only the noise is left to tell the runs apart.
+    one = _changed(tiny_request, privacy={"expected_batch_size": 12, "steps": 1})
+    other = dataclasses.replace(one, run=RunFolder(tmp_path / "other"))
     weights = []
-    for request in (tiny_request, other):
+    for request in (one, other):
         _finish(request)
         weights.append(load_tensors(request.run.model)[0])
     assert all(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

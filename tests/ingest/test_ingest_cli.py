@@ -1,9 +1,11 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from dpmed.cli.ingest import _recipe
 from dpmed.cli.main import main
 from dpmed.core.manifest import Manifest
 
@@ -38,7 +40,22 @@ def test_the_table_ends_with_the_next_command(make, tmp_path, capsys):
     main(["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--labels", str(csv)])
     spoken = capsys.readouterr()
     assert "patients" in spoken.out
-    assert f"dpmed train covid-ct --data {tmp_path / 'out'}" in spoken.err
+    assert f"dpmed train covid-ct-tiny --data {tmp_path / 'out'}" in spoken.err
+
+
+@pytest.mark.parametrize(("patients", "recipe"), [(63, "covid-ct-tiny"), (64, "covid-ct")])
+def test_the_next_command_is_a_recipe_whose_batch_fits_the_patients(patients, recipe):
+    assert _recipe(SimpleNamespace(task="covid-ct", splits={"train": patients})) == recipe
+
+
+def test_labels_that_name_nothing_in_the_source_are_told(make, tmp_path, capsys):
+    make.series(tmp_path / "in" / "a")
+    (tmp_path / "labels.csv").write_text("patient,label\nNOBODY-1,1\nNOBODY-2,0\n")
+    arguments = ["ingest", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--task", "covid-ct"]
+    assert main([*arguments, "--labels", str(tmp_path / "labels.csv")]) == 3
+    said = capsys.readouterr().err
+    assert "name nothing in the source: 2" in said
+    assert "NOBODY" not in said
 
 
 @pytest.mark.parametrize(
