@@ -1,6 +1,7 @@
 """Whatever comes in, `dpmed ingest` ends in time, says no value of it and writes nowhere but to its folder.
 
-DPMED_FUZZ sets how many files are tried of each format (some hundred by default; 5000 is a thorough run).
+DPMED_FUZZ sets how many files are tried of each format (some hundred by default; 5000 is a thorough run), and
+DPMED_FUZZ_SEED which.
 """
 
 import gzip
@@ -17,6 +18,8 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
+from tests.conftest import SHARED
+
 from .canaries import Search, write_canaries
 from .canaries.planting import Canaries, Planter
 from .canaries.running import Run, ingest
@@ -25,6 +28,7 @@ from .hostile import climbed, hostile_dicom, hostile_nifti
 from .mutations import mutated
 
 FILES = int(os.environ.get("DPMED_FUZZ", "300"))
+SEED = int(os.environ.get("DPMED_FUZZ_SEED", "11"))
 AT_ONCE = 25
 """Files of one ingest: enough that starting it does not count, few enough to tell which file is to blame."""
 LONGEST_SECONDS = 10
@@ -44,6 +48,11 @@ def real_dicom() -> list[bytes]:
     """Files of scanners, with oddities, that come with pydicom."""
     folder = Path(get_testdata_file("CT_small.dcm")).parent
     return [path.read_bytes() for path in sorted(folder.rglob("*.dcm")) if path.stat().st_size < LARGEST]
+
+
+def real_nifti(count: int = 20) -> list[bytes]:
+    """Real volumes, where they are at hand."""
+    return [path.read_bytes() for path in sorted(SHARED.rglob("*.nii.gz")) if path.stat().st_size < LARGEST][:count]
 
 
 def telling_values(content: bytes) -> set[str]:
@@ -111,7 +120,7 @@ def written_elsewhere(folder: Path) -> list[Path]:
 
 def fuzz(root: Path, write, seeds: list[bytes], canaries: Canaries, values: set[str], *ways: tuple[str, ...]) -> None:
     """FILES damaged seeds, some at a time, by one way of ingesting after the other."""
-    draw, search = random.Random(11), Search(canaries)
+    draw, search = random.Random(SEED), Search(canaries)
     for start in range(0, FILES, AT_ONCE):
         count = min(AT_ONCE, FILES - start)
         contents = [mutated(draw.choice(seeds), draw.choice(seeds), draw) for _ in range(count)]
@@ -139,7 +148,9 @@ def test_damaged_dicom_ends_well_and_tells_nothing(make, canaries, tmp_path):
 
 def test_damaged_nifti_ends_well_and_tells_nothing(tmp_path):
     planter = Planter(Inventor(5))
-    seeds = volumes(planter) + [content for content in hostile_nifti().values() if len(content) < LARGEST]
+    seeds = (
+        volumes(planter) + real_nifti() + [content for content in hostile_nifti().values() if len(content) < LARGEST]
+    )
     canaries = Canaries(tmp_path, (), tuple(planter.book))
     fuzz(tmp_path, as_nifti, seeds, canaries, set(), ("--task", "brats"), ("--task", "brats", "--verbose"))
 
