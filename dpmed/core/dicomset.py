@@ -10,7 +10,7 @@ from dpmed.core.record import Record
 Place = r"images/p-[0-9a-f]{12}/st-[0-9a-f]{16}/se-[0-9a-f]{16}"
 SeriesFolder = Annotated[str, StringConstraints(pattern=rf"^{Place}$")]
 ObjectPath = Annotated[str, StringConstraints(pattern=rf"^{Place}/in-[0-9a-f]{{16}}\.dcm$")]
-Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z]{0,16}$")]
+Modality = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{0,16}$")]
 
 
 class Series(Record):

@@ -26,7 +26,7 @@ CURES: Mapping[Reason, str] = {
     Reason.MULTI_FRAME: AS_DICOM,
     Reason.COLOUR: AS_DICOM,
     Reason.DEPTH: AS_DICOM,
-    Reason.BURNED_IN: "look at the picture: --pixels redact blanks its text, --pixels ignore takes it as it is",
+    Reason.BURNED_IN: "look at it; with --format dicom, --pixels redact paints its text over and ignore leaves it",
     Reason.NO_CLASS: AGAIN,
     Reason.DOCUMENT: "a person has to read it; a profile with documents = keep lets it through unsearched",
     Reason.VIDEO: "a person has to watch it; it cannot be released from here",

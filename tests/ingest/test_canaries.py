@@ -127,8 +127,9 @@ def test_lines_burned_into_pixels_are_held_back_or_painted_over(pixels, canaries
     assert score(pairs, canaries, allowed_days(pairs)).failed == ()
 
 
-def test_the_basic_profile_leaves_no_more(canaries, tmp_path):
-    run = scrubbed(tmp_path, canaries, *OBJECTS, "1", "--profile", "basic", "--verbose")
+@pytest.mark.parametrize("profile", ["basic", "research-longitudinal"])
+def test_other_profiles_leave_no_more(profile, canaries, tmp_path):
+    run = scrubbed(tmp_path, canaries, *OBJECTS, "1", "--profile", profile, "--verbose")
     assert told(find_leaks(run.out, canaries, said=run.said, allowed=run.allowed)) == []
 
 

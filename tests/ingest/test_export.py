@@ -49,6 +49,18 @@ def test_no_planted_identifier_is_in_any_byte(exported, leaks):
     assert not leaks(PLANTED, b"\0".join(names + held))
 
 
+@pytest.mark.parametrize(("stated", "told"), [("M3D", "M3D"), ("QUILLFEATHER", ""), ("../../ct", "")])
+def test_a_modality_is_told_if_the_standard_knows_it(make, tmp_path, stated, told):
+    path = make.slice(tmp_path / "in" / "one")
+    header = pydicom.dcmread(path)
+    header.add_new("Modality", "LO", stated)
+    header["Modality"].VR = "CS"
+    header.save_as(path)
+    assert export(tmp_path / "in", tmp_path / "out", "-q") == ExitCode.DONE
+    (series,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["series"]
+    assert series["modality"] == told
+
+
 def test_patients_studies_and_series_stay_apart_and_together(source, exported):
     before = [pydicom.dcmread(path) for path in source.rglob("*") if path.is_file() and path.suffix != ".csv"]
     after = [pydicom.dcmread(path) for path in exported.rglob("*.dcm")]

@@ -99,6 +99,16 @@ def test_what_identifies_goes_and_what_describes_stays(source, tmp_path):
     assert b"Brindlemoor" not in (tmp_path / "out.dcm").read_bytes()
 
 
+def test_short_codes_stay_although_a_patient_is_called_so(source, tmp_path):
+    data = ct()
+    data.PatientName = "CT-31^Se Ri^^Mr"
+    data.ScanningSequence, data.SeriesDescription = ["SE", "MR"], "Axial CT chest"
+    saved(data, source)
+    got = scrubbed(source, tmp_path)
+    assert (got.Modality, list(got.ScanningSequence)) == ("CT", ["SE", "MR"])
+    assert got.SeriesDescription == "Axial chest"
+
+
 def test_dates_move_by_the_patients_shift_and_times_go(source, tmp_path):
     saved(ct(), source)
     got = scrubbed(source, tmp_path)

@@ -63,6 +63,20 @@ def test_a_picture_with_text_is_held_back_with_a_picture_of_the_place(source, tm
     assert report["pixels"] == {"looked at, no text": files - 1, "held back": 1}
 
 
+def test_a_slice_that_no_codec_opens_hides_no_text_in_the_others(source, tmp_path, reader, capsys):
+    folder, marked, _ = source
+    write_on(marked)
+    closed = next(path for path in sorted(folder.rglob("*.dcm")) if path != marked)
+    data = pydicom.dcmread(closed)
+    data.SeriesInstanceUID = pydicom.dcmread(marked).SeriesInstanceUID
+    data.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xf7"])
+    data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
+    data.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLSLossless
+    data.save_as(closed)
+    assert ingest(folder, tmp_path / "out", "--format", "dicom") == ExitCode.PARTIAL
+    assert json.loads(capsys.readouterr().out)["quarantined_by_reason"] == {"text burned into its pixels": 1}
+
+
 def test_text_is_painted_over_and_the_object_says_so(source, tmp_path, reader, capsys):
     folder, marked, files = source
     ink = write_on(marked)

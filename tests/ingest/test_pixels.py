@@ -81,8 +81,8 @@ def test_the_picture_for_the_quarantine_shows_where_and_not_what(tmp_path):
 
 
 def test_marks_of_side_and_scale_are_no_names():
-    assert all(is_mark(text) for text in ("L", "R", "AP", "10 cm", "L PORTABLE", "5"))
-    assert not any(is_mark(text) for text in ("LEE", "7300148", "L QUILL", "12.03.1961"))
+    assert all(is_mark(text) for text in ("L", "R", "AP", "10 cm", "L PORTABLE", "5", "SE 3 IM 12"))
+    assert not any(is_mark(text) for text in ("LEE", "7300148", "L QUILL", "12.03.1961", "12.03.61", "3/12"))
 
 
 def test_confused_characters_still_match():

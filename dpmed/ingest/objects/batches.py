@@ -93,7 +93,7 @@ def batches(facts: Mapping[Source, Facts], paint: Mapping[Source, Paint], pseudo
                     case=pseudonyms.case(identity, f"{study}{SEPARATOR}{series}"),
                     patient=patient,
                     folder=folder,
-                    modality=facts[sources[0]]["modality"],
+                    modality=facts[sources[0]].modality,
                     person=_person(identity, pseudonyms),
                     objects=(objects := tuple(named[start : start + MOST_FILES])),
                     paint=tuple(paint[source] for source, _ in objects),

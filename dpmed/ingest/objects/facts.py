@@ -1,6 +1,7 @@
 """The first look at a DICOM file that is to stay DICOM: whose it is and where it belongs."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from dpmed.ingest.objects.walk import Short, Walker
 from dpmed.ingest.pseudonyms import SEPARATOR
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
+from dpmed.ingest.rules.table import terms
 
 WANTED = {
     0x00080005: "charset",
@@ -30,6 +32,7 @@ WANTED = {
     0x00280010: "rows",
     0x00280301: "burned_in",
 }
+CODE = re.compile(r"[A-Z0-9]{2,16}")
 METHODS, FACES_CLEANED = 0x00120064, b"113102"
 LAST = max(WANTED)
 DIRECTORY_GROUP = 0x0004
@@ -54,6 +57,12 @@ class Facts:
     def has_pixels(self) -> bool:
         """Whether it is a picture."""
         return bool(self["rows"])
+
+    @property
+    def modality(self) -> str:
+        """A modality that the standard knows, else nothing: what else stands there could be anybody's name."""
+        code = self["modality"].upper()
+        return code if code in terms() and CODE.fullmatch(code) else ""
 
     @property
     def is_defaced(self) -> bool:

@@ -125,7 +125,7 @@ def _look_for_faces(
     facts: Mapping[Source, Facts], request: IngestRequest, crew: Crew
 ) -> Generator[Progress, None, dict[Source, Head]]:
     """What every series of CT and MR shows of a face, by file."""
-    pictures = {source: fact for source, fact in facts.items() if fact.has_pixels and fact["modality"] in HEADS}
+    pictures = {source: fact for source, fact in facts.items() if fact.has_pixels and fact.modality in HEADS}
     series = list(series_of(pictures).values())
     tasks = [[Slice(one, facts[one].position, facts[one].is_defaced) for one in sources] for sources in series]
     heads: dict[Source, Head] = {}

@@ -67,14 +67,12 @@ class Inspector:
             return [Verdict(Outcome.IGNORED)] * len(series)
         if not self.reads:
             return [self._by_kind(risk, has_pixels=has_pixels) for _, risk, has_pixels in series]
-        pictures = [path for path, _, has_pixels in series if has_pixels]
-        try:
-            found = _found(pictures)
-        except Refused:
-            # Pixels that no codec decodes cannot be looked at: the kind of object decides, as if nothing could read.
-            return [self._by_kind(risk, has_pixels=has_pixels) for _, risk, has_pixels in series]
+        found, closed = _found([path for path, _, has_pixels in series if has_pixels])
+        # Pixels that no codec decodes cannot be looked at: the kind of object decides, as if nothing could read.
         return [
-            self._read(path, risk, found.get(path, {})) if has_pixels else Verdict(Outcome.NO_PIXELS)
+            self._read(path, risk, found.get(path, {}))
+            if has_pixels and path not in closed
+            else self._by_kind(risk, has_pixels=has_pixels)
             for path, risk, has_pixels in series
         ]
 
@@ -113,22 +111,28 @@ def inspector(policy: Policy) -> Inspector:
     return Inspector(policy, reads=is_installed())
 
 
-def _found(paths: Sequence[Path]) -> dict[Path, dict[int, tuple[Box, ...]]]:
-    """Boxes by file and frame. Raises `Refused` where a picture cannot be decoded."""
+def _found(paths: Sequence[Path]) -> tuple[dict[Path, dict[int, tuple[Box, ...]]], set[Path]]:
+    """Boxes by file and frame, and the files that cannot be decoded: one of them hides nothing in the others."""
     places: list[tuple[Path, int]] = []
+    closed: set[Path] = set()
 
     def frames() -> Iterator[np.ndarray]:
         places.clear()
         for path in paths:
-            for number, frame in enumerate(frames_of(path)):
-                places.append((path, number))
-                yield frame
+            if path in closed:
+                continue
+            try:
+                for number, frame in enumerate(frames_of(path)):
+                    places.append((path, number))
+                    yield frame
+            except Refused:
+                closed.add(path)
 
     found: dict[Path, dict[int, tuple[Box, ...]]] = {}
     for index, boxes in search(frames, _finder()).items():
         path, number = places[index]
         found.setdefault(path, {})[number] = boxes
-    return found
+    return found, closed
 
 
 def frames_of(path: Path) -> Iterator[np.ndarray]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +198,10 @@ def _whole_line(picture: Picture, box: tuple[int, int, int, int], stroke: int) -
 
 
 def is_mark(text: str) -> bool:
-    """Whether a line is made of marks of side, view and scale alone, with short numbers."""
+    """Whether a line is made of marks of side, view and scale alone, with short numbers: two in a row may be a day."""
     words = re.findall(r"[^\W\d_]+|\d+", text.upper())
+    if any(one.isdigit() and other.isdigit() for one, other in pairwise(words)):
+        return False
     return all(word in MARKS or (word.isdigit() and len(word) <= 2) for word in words) and len(words) <= 4
 
 

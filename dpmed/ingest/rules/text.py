@@ -28,6 +28,8 @@ OLD, OLDEST = 90, 120
 """Years of age that Safe Harbor does not let stand."""
 MOST_PIECES = 3
 """Of one word: T2w, B30f, 3D, 5mm. What mixes more letters and digits is a code of somebody's."""
+LEAST_TELLING = 4
+"""Letters below which a code of the standard tells nobody: CT, MR, SE, RGB."""
 MOST_TEXTS = 10_000
 CHUNK = re.compile(r"[^\W_]+(?:\.\d+)?|.", re.DOTALL)
 PIECES = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
@@ -66,7 +68,12 @@ class Cleaner:
         return " ".join("".join(kept).split()).strip(" -_/+,.:;&*=<")
 
     def code(self, value: str, banned: Set[str] = frozenset()) -> bool:
-        """Whether a coded string (CS) is a term of the standard, or made of words of imaging alone."""
+        """Whether a coded string (CS) is a term of the standard, or made of words of imaging alone.
+
+        The shortest terms stay whoever is called so, for an object is nothing without them: Mr Se has MR scans too.
+        """
+        if value in self.terms and len(value) < LEAST_TELLING:
+            return True
         if value.casefold() in banned:
             return False
         return value in self.terms or (self.text(value, banned) == value.strip() and len(value) <= 16)

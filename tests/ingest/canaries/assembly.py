@@ -141,14 +141,15 @@ def _scanned(folder: Folder, people: list[Patient]) -> None:
     mr("B1 mr implicit", syntax="implicit", hide=(hidden.private_blocks, graphics.provenance))
     mr("B1 mr big", syntax="big endian", hide=(graphics.codes, graphics.overlays))
     mr("B2 headless", syntax="headless", hide=(hidden.private_blocks, hidden.deep, among.in_descriptions))
-    mr("B3 enhanced", sop_class="4.1", build=pictures.enhanced, hide=(graphics.codes,))
+    mr("B3 enhanced", sop_class="4.1", build=pictures.enhanced, hide=(graphics.codes, hidden.times, hidden.zip_codes))
     mr("B4 raw", sop_class="66", build=derived.raw_data, names=("B1 mr",))
 
 
 def _filmed(folder: Folder, people: list[Patient]) -> None:
     visit = study(folder.planter, people[2], "XR CHEST PA")
     film = partial(folder.add, visit=visit, build=pictures.projection, alphabet="greek")
-    film("C1 cr", sop_class="1", modality="CR", hide=(hidden.written_days, graphics.signatures, encoding.in_spare_bits))
+    spoken = (hidden.written_days, hidden.zip_codes, graphics.signatures, encoding.in_spare_bits)
+    film("C1 cr", sop_class="1", modality="CR", hide=spoken)
     film("C2 dx", sop_class="1.1", modality="DX", syntax="JPEG-LS", hide=(graphics.overlays, graphics.profile))
     film("C3 mg", sop_class="1.2", modality="MG", syntax="JPEG 2000", hide=(graphics.icon, hidden.private_blocks))
     film("C4 enhanced", sop_class="2.1", modality="CT", build=pictures.enhanced, hide=(hidden.unknown,))
@@ -167,7 +168,7 @@ def _traced(folder: Folder, people: list[Patient]) -> None:
         hide=(graphics.curves, among.already_scrubbed),
     )
     add("D2 nm", sop_class="20", modality="NM", build=pictures.frames, hide=(encoding.after_the_pixels, graphics.codes))
-    add("D3 pet", sop_class="128", modality="PT", build=pictures.pet, hide=(hidden.deep,))
+    add("D3 pet", sop_class="128", modality="PT", build=pictures.pet, hide=(hidden.deep, hidden.times))
     add("D3 pet rle", sop_class="128", modality="PT", build=pictures.pet, syntax="RLE", hide=(hidden.wrong_vrs,))
     add("D4 sc", sop_class="7", modality="OT", build=pictures.capture, hide=(graphics.profile, graphics.provenance))
 

@@ -186,3 +186,21 @@ def written_days(planter: Planter, ds: Dataset, number: int) -> None:
     ds.AcquisitionDateTime = planter.moment("AcquisitionDateTime")
     ds.FrameReferenceDateTime = planter.moment("FrameReferenceDateTime")
     ds.PatientComments = " / ".join(texts[8:])
+
+
+def zip_codes(planter: Planter, ds: Dataset, number: int) -> None:
+    """In addresses, where they belong, and in what is cleaned word by word."""
+    ds.PatientAddress = f"{planter.word('PatientAddress')} Street 7, {planter.zip_code('PatientAddress')}"
+    ds.InstitutionAddress = planter.zip_code("InstitutionAddress")
+    ds.RegionOfResidence = planter.zip_code("RegionOfResidence")
+    ds.AcquisitionDeviceProcessingDescription = f"CHEST {planter.zip_code('ZIP code in a description')}"
+    ds.RequestedProcedureDescription = f"MA {planter.zip_code('ZIP code in a description')} CT CHEST"
+
+
+def times(planter: Planter, ds: Dataset, number: int) -> None:
+    """Of day, by which a visit is found in the hospital's own books; at the top and in a sequence."""
+    for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "InstanceCreationTime"):
+        setattr(ds, keyword, planter.time(keyword))
+    inner = Dataset()
+    inner.ScheduledProcedureStepStartTime = planter.time("ScheduledProcedureStepStartTime")
+    ds.RequestAttributesSequence = [inner]

@@ -103,8 +103,19 @@ class Planter:
         text = f"AX{self.inventor.number(2)}"
         return self._note("token", text, place, forms=(text,))
 
+    def zip_code(self, place: str) -> str:
+        """Nine digits of a ZIP code, of which the first five tell a few streets already."""
+        five, four = self.inventor.number(5), self.inventor.number(4)
+        return self._note("token", f"{five}-{four}", place, forms=(five,))
+
+    def time(self, place: str) -> str:
+        """A time of day to the microsecond."""
+        pick = self.inventor.random.randrange
+        clock = f"{pick(10, 24):02}{pick(60):02}{pick(60):02}"
+        return self._note("token", f"{clock}.{self.inventor.number(6)}", place, forms=(f"{clock}.",))
+
     def age(self, place: str, style: int) -> str:
-        """An age of 90 to 119, which is as good as a name."""
+        """An age of 91 to 119, which is as good as a name."""
         text = AGES[style].format(self.inventor.age())
         return self._note("token", text, place, forms=(text,))
 

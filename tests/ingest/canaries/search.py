@@ -78,7 +78,7 @@ class Search:
         lower = view.lower()
         found = {one for form, one in self._scripts.items() if form in view}
         found |= {self._words[word] for word in WORDS.findall(lower) if word in self._words}
-        short = OWN_UIDS.sub(b" ", lower)
+        short = OWN_DIGITS.sub(b" ", OWN_UIDS.sub(b" ", lower))
         found |= {one for form, one in self._forms.items() if form in short}
         for uid in UIDS.findall(view):
             found |= {one for value, one in self._uids.items() if value in uid}

@@ -110,8 +110,8 @@ class Inventor:
         return day, text
 
     def age(self) -> int:
-        """Past 89."""
-        return int(self._fresh(lambda: str(self.random.randrange(90, 120))))
+        """Past 90, which is what all past 89 become."""
+        return int(self._fresh(lambda: str(self.random.randrange(91, 120))))
 
     def _word(self) -> str:
         pick = self.random.choice
