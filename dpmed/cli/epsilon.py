@@ -80,7 +80,6 @@ def epsilon(
     output = Output("epsilon", json=json, quiet=quiet, verbose=verbose)
     from dpmed.core.folders import RunFolder
     from dpmed.privacy.account import Counting, verified
-    from dpmed.privacy.explain import explained
     from dpmed.privacy.numbers import Numbers
 
     _require_place(plot)
@@ -113,12 +112,13 @@ def epsilon(
         found = _of_runs_or_numbers(folders, numbers, by)
     if verify:
         found = verified(found, folders)
-    wants_more = explain or tuning_runs is not None or images_per_patient is not None or plot is not None
-    more = (
-        explained(found, explain=explain, prior=prior, tuning_runs=tuning_runs, images_per_patient=images_per_patient)
-        if wants_more
-        else None
-    )
+    more = None
+    if explain or tuning_runs is not None or images_per_patient is not None or plot is not None:
+        from dpmed.privacy.explain import explained
+
+        more = explained(
+            found, explain=explain, prior=prior, tuning_runs=tuning_runs, images_per_patient=images_per_patient
+        )
     _answer(output, found, more, plot, target_epsilon)
 
 

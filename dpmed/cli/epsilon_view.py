@@ -1,14 +1,15 @@
 """How an account is shown: a table, what it means, and one JSON object."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from dpmed.privacy.account import Account
-from dpmed.privacy.explain import Explained
-from dpmed.privacy.meaning import in_words
-from dpmed.privacy.planning import Batch, Choice
+
+if TYPE_CHECKING:
+    from dpmed.privacy.explain import Explained
+    from dpmed.privacy.planning import Batch, Choice
 
 WORDS = (
     "Epsilon {epsilon:.4f} at delta {delta:g}, per patient with all scans, {neighbouring}, by the {accountant} "
@@ -25,7 +26,7 @@ IMAGES = (
 )
 
 
-def as_values(account: Account, more: Explained | None) -> dict[str, Any]:
+def as_values(account: Account, more: "Explained | None") -> dict[str, Any]:
     """The JSON object: the account, the numbers that all steps share, and what was asked for beside."""
     first = account.runs[0] if account.runs else None
     same = first is not None and all(
@@ -42,7 +43,7 @@ def as_values(account: Account, more: Explained | None) -> dict[str, Any]:
     )
 
 
-def as_table(account: Account, more: Explained | None, values: dict[str, Any]) -> RenderableType:
+def as_table(account: Account, more: "Explained | None", values: dict[str, Any]) -> RenderableType:
     """What is shown on a terminal."""
     parts: list[RenderableType] = [_numbers(account, values)]
     if account.epsilon is not None:
@@ -72,7 +73,9 @@ def _numbers(account: Account, values: dict[str, Any]) -> Table:
     return table
 
 
-def _more(account: Account, more: Explained) -> list[RenderableType]:
+def _more(account: Account, more: "Explained") -> list[RenderableType]:
+    from dpmed.privacy.meaning import in_words
+
     parts: list[RenderableType] = []
     if more.attacks is not None:
         parts += ["", in_words(more.attacks)]
@@ -87,7 +90,7 @@ def _more(account: Account, more: Explained) -> list[RenderableType]:
     return parts
 
 
-def _choices(choices: tuple[Choice, ...]) -> Table:
+def _choices(choices: "tuple[Choice, ...]") -> Table:
     table = Table(title="What a board can choose: the same run at another epsilon", title_justify="left")
     for name in ("epsilon", "noise multiplier", "found at 0.1 % false", "found at 1 % false", "right at most"):
         table.add_column(name, justify="right")
@@ -103,7 +106,7 @@ def _choices(choices: tuple[Choice, ...]) -> Table:
     return table
 
 
-def _batches(account: Account, batches: tuple[Batch, ...]) -> Table:
+def _batches(account: Account, batches: "tuple[Batch, ...]") -> Table:
     steps = account.runs[0].steps
     table = Table(title=f"The same epsilon in {steps} steps with other batches", title_justify="left")
     for name in ("expected batch", "sample rate", "noise multiplier", "noise in the mean gradient"):

@@ -12,9 +12,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 from dp_accounting import NeighboringRelation
 from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
+from jaxtyping import Float
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import Accountant, Neighbouring
@@ -31,6 +33,9 @@ REPORTED_INTERVAL = 1e-4
 
 AGREEMENT = 1e-3
 """How far PLD may lie outside what the second opinions allow."""
+
+ORDERS = tuple([1 + tenths / 10 for tenths in range(1, 100)] + [*range(11, 64), *(2**power for power in range(6, 14))])
+"""Of Renyi divergences, for the second opinion."""
 
 FEW_ORDERS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
@@ -113,7 +118,8 @@ def second_opinions(runs: Sequence[MechanismRun], *, delta: float) -> dict[str, 
         return {}
     if not runs:
         return {"rdp": 0.0, "prv": 0.0}
-    return {"rdp": _opacus_rdp(runs, delta), "prv": _opacus_prv(runs, delta)}
+    total = sum(run.steps * rdp_of_one_step(run) for run in runs)
+    return {"rdp": epsilon_of_rdp(np.asarray(total), delta), "prv": _opacus_prv(runs, delta)}
 
 
 def agrees(reported: float, opinions: dict[str, float]) -> bool:
@@ -144,16 +150,19 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _opacus_rdp(runs: Sequence[MechanismRun], delta: float) -> float:
+def rdp_of_one_step(run: MechanismRun) -> Float[np.ndarray, " order"]:
+    """The Renyi divergence of one step at each of `ORDERS`; that of several is the sum."""
     from opacus.accountants.analysis import rdp
 
-    orders = [1 + x / 10 for x in range(1, 100)] + [*range(11, 64), *(2**power for power in range(6, 14))]
-    total = sum(
-        rdp.compute_rdp(q=run.sample_rate, noise_multiplier=run.noise_multiplier, steps=run.steps, orders=orders)
-        for run in runs
-    )
+    return np.asarray(rdp.compute_rdp(q=run.sample_rate, noise_multiplier=run.noise_multiplier, steps=1, orders=ORDERS))
+
+
+def epsilon_of_rdp(divergence: Float[np.ndarray, " order"], delta: float) -> float:
+    """The epsilon that divergences at `ORDERS` allow: an upper bound, by whichever order is best."""
+    from opacus.accountants.analysis import rdp
+
     with quiet():
-        spent, _ = rdp.get_privacy_spent(orders=orders, rdp=total, delta=delta)
+        spent, _ = rdp.get_privacy_spent(orders=ORDERS, rdp=divergence, delta=delta)
     return float(spent)
 
 
