@@ -111,6 +111,7 @@ def epsilon(
     else:
         found = _of_runs_or_numbers(folders, numbers, by)
     if verify:
+        _require_checkpoints_paid(folders)
         found = verified(found, folders)
     more = None
     if explain or tuning_runs is not None or images_per_patient is not None or plot is not None:
@@ -120,6 +121,16 @@ def epsilon(
             found, explain=explain, prior=prior, tuning_runs=tuning_runs, images_per_patient=images_per_patient
         )
     _answer(output, found, more, plot, target_epsilon)
+
+
+def _require_checkpoints_paid(folders: list[Any]) -> None:
+    """A ledger that lost lines at its end is a whole chain still: where the checkpoint is at hand, it tells."""
+    from dpmed.privacy.ledger import Ledger
+
+    for folder in (folder for folder in folders if folder.ledger.exists() and folder.state.exists()):
+        from dpmed.engine.checkpoint import paid_checkpoint
+
+        paid_checkpoint(folder, Ledger(folder.ledger))
 
 
 def _of_runs_or_numbers(folders: list[Any], numbers: "Numbers", by: "Counting") -> "Account":

@@ -36,8 +36,18 @@ class ClippingSpec(Record):
     l2_clip_norm: Positive | None
 
 
+class Entry(Record):
+    """One line of a run's ledger: one step's mechanism, written before the weights change."""
+
+    step: Annotated[int, Field(ge=0)]
+    mechanism: Mechanism
+    sample_rate: Rate
+    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clip_norm: Positive | None
+
+
 class PrivacySpec(Record):
-    """What a run promises, all of it public. `noise_multiplier` is None until `privacy.accounting.calibrated`.
+    """What a run promises, all of it public. `noise_multiplier` is None until `privacy.calibration.calibrated`.
 
     `sample_rate` is the probability with which each patient is drawn into a step; `expected_batch_size` is the fixed
     divisor of every step, `sample_rate` times the number of training patients.
@@ -52,6 +62,17 @@ class PrivacySpec(Record):
     expected_batch_size: Positive
     steps: Count
     noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    def entry(self, step: int) -> Entry:
+        """What a step costs, for the ledger."""
+        assert self.noise_multiplier is not None, "a run starts from a calibrated spec"
+        return Entry(
+            step=step,
+            mechanism="poisson-subsampled-gaussian" if self.noise_multiplier else "none",
+            sample_rate=self.sample_rate,
+            noise_multiplier=self.noise_multiplier,
+            clip_norm=self.clipping.l2_clip_norm,
+        )
 
 
 class HardwareFlags(Record):
@@ -85,16 +106,6 @@ class TaskSpec(Record):
 
     kind: Literal["classification", "segmentation"]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class Entry(Record):
-    """One line of a run's ledger: one step's mechanism, written before the weights change."""
-
-    step: Annotated[int, Field(ge=0)]
-    mechanism: Mechanism
-    sample_rate: Rate
-    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    clip_norm: Positive | None
 
 
 class Attacks(Record):

@@ -29,13 +29,7 @@ class Plan:
 
     def entry(self, step: int) -> Entry:
         """What the step costs, for the ledger."""
-        return Entry(
-            step=step,
-            mechanism="poisson-subsampled-gaussian" if self.private else "none",
-            sample_rate=self.spec.sample_rate,
-            noise_multiplier=self._noise_multiplier,
-            clip_norm=self.spec.clipping.l2_clip_norm,
-        )
+        return self.spec.entry(step)
 
     def add_noise(self, clipped: ClippedSum, step: int) -> NoisyGradient:
         """The mean gradient that may be released: noised, then divided by the fixed expected number of patients."""

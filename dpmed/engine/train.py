@@ -17,7 +17,7 @@ from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Engine, Statement
-from dpmed.engine.checkpoint import load_checkpoint, load_tensors, save_tensors
+from dpmed.engine.checkpoint import load_tensors, paid_checkpoint, save_tensors
 from dpmed.engine.folder import begin, locked
 from dpmed.engine.loop import Loop
 from dpmed.engine.memory import peak_memory_bytes
@@ -78,6 +78,8 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Iterator[TrainEvent]:
     ledger = Ledger(request.run.ledger)
+    if len(ledger.entries) < prepared.plan.spec.steps:
+        request.run.statement.unlink(missing_ok=True)  # of an interrupted run: it will not be true any more
     loop = _loop(request, prepared, ledger)
     taken: list[float] = []
     began = time.monotonic()
@@ -124,15 +126,9 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
 
 def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Optimizer:
     optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer)
-    checkpoint = load_checkpoint(request.run.state)
-    if checkpoint is None:
-        return optimizer
-    if not ledger.holds(checkpoint.ledger_head):
-        raise MismatchError(
-            "the ledger lacks the line that the checkpoint was paid with: it was replaced or cut",
-            hint="restore release/ledger.jsonl from a backup; without it nothing can be said about epsilon",
-        )
-    optimizer.load(checkpoint.tensors)
+    checkpoint = paid_checkpoint(request.run, ledger)
+    if checkpoint is not None:
+        optimizer.load(checkpoint.tensors)
     return optimizer
 
 
