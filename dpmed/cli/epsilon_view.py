@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from dpmed.privacy.account import Account
+from dpmed.privacy.accounting import in_numbers
 
 if TYPE_CHECKING:
     from dpmed.privacy.explain import Explained
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 WORDS = (
     "Epsilon {epsilon:.4f} at delta {delta:g}, per patient with all scans, {neighbouring}, by the {accountant} "
-    "accountant, if every step draws patients by Poisson sampling. It covers what was trained; it does not cover "
-    "metrics on held-out patients or other releases about the same patients."
+    "accountant, if every step draws patients by {sampling} sampling. It covers what was trained; it does not "
+    "cover metrics on held-out patients or other releases about the same patients."
 )
 TUNED = (
     "If the best of {runs:g} tries on average was kept, with a number of tries that was drawn at random (geometric) "
@@ -47,7 +48,9 @@ def as_table(account: Account, more: "Explained | None", values: dict[str, Any])
     """What is shown on a terminal."""
     parts: list[RenderableType] = [_numbers(account, values)]
     if account.epsilon is not None:
-        parts.append(WORDS.format(**values | {"accountant": account.accountant.upper()}))
+        is_truncated = any(run.truncate_at for run in account.runs)
+        sampling = "truncated Poisson" if is_truncated else "Poisson"
+        parts.append(WORDS.format(**values | {"accountant": account.accountant.upper(), "sampling": sampling}))
     if not account.valid:
         parts.append(f"NOT VALID: {account.why_invalid}")
     parts += [f"WARNING: {warning}" for warning in account.warnings]
@@ -65,10 +68,12 @@ def _numbers(account: Account, values: dict[str, Any]) -> Table:
         table.add_row(name.replace("_", " "), "several" if values[name] is None else f"{values[name]:g}")
     if account.patients is not None:
         table.add_row("patients", f"{account.patients}")
+        if values["sample_rate"] is not None:
+            table.add_row("expected batch", f"{values['sample_rate'] * account.patients:.4g}")
     if account.limit is not None:
         table.add_row("lifetime budget", f"{account.limit.epsilon:g} at delta {account.limit.delta:g}")
     if account.verified:
-        opinions = ", ".join(f"{name.upper()} {value:.4f}" for name, value in account.second_opinions.items())
+        opinions = in_numbers(account.second_opinions, digits=4)
         table.add_row("verified", f"ledger chain and accountants agree (Opacus: {opinions})")
     return table
 

@@ -28,7 +28,7 @@ from dpmed.models import build
 from dpmed.privacy.budget import Budget
 from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
-from dpmed.privacy.mechanisms import MechanismRun
+from dpmed.privacy.mechanisms import MechanismRun, run_of
 from dpmed.privacy.statement import statement
 
 ENGINES: tuple[Engine, ...] = ("vmap", "fused")
@@ -64,10 +64,7 @@ def guaranteed(request: TrainRequest) -> bool:
 
 def planned(prepared: Prepared) -> tuple[MechanismRun, ...]:
     """What the whole run will have spent."""
-    spec = prepared.plan.spec
-    assert spec.noise_multiplier is not None, "prepare calibrates"
-    run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
-    return (run,)
+    return (run_of(prepared.plan.spec),)
 
 
 def _run(

@@ -7,17 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dpmed.core.errors import ConfigError, MismatchError
+from dpmed.core.errors import MismatchError
 from dpmed.core.folders import DatasetFolder, RunFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
 from dpmed.core.record import Record
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Accountant, Neighbouring, Statement, Unit
-from dpmed.privacy.accounting import agrees, epsilon, second_opinions
+from dpmed.privacy.accounting import agrees, epsilon, in_numbers, second_opinions
 from dpmed.privacy.budget import Budget, Limit
 from dpmed.privacy.ledger import Ledger
-from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs, run_of
 from dpmed.privacy.spec import privacy_spec
 
 NO_NOISE = "trained without noise (--non-private)"
@@ -130,9 +130,7 @@ def of_plan(recipe: Recipe, data: Path, by: Counting = PLAIN) -> Account:
     """What a run of a recipe on a dataset would spend, at the recipe's own delta."""
     patients = len(Manifest.load(data).patients("train"))
     spec = privacy_spec(recipe.privacy, patients=patients)
-    assert spec.noise_multiplier is not None, "privacy_spec calibrates"
-    run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
-    return of_runs(f"plan of {recipe.name}", [run], replace(by, delta=spec.delta), patients=patients)
+    return of_runs(f"plan of {recipe.name}", [run_of(spec)], replace(by, delta=spec.delta), patients=patients)
 
 
 def verified(account: Account, folders: Sequence[RunFolder] = ()) -> Account:
@@ -142,13 +140,11 @@ def verified(account: Account, folders: Sequence[RunFolder] = ()) -> Account:
     """
     if account.epsilon is None:
         return account
-    if any(run.truncate_at for run in account.runs):
-        raise ConfigError("truncated sampling is known to one accountant alone", hint="leave --truncate-at out")
     reported = epsilon(account.runs, delta=account.delta)
     opinions = second_opinions(account.runs, delta=account.delta)
     if not agrees(reported, opinions):
         raise MismatchError(
-            f"the accountants disagree: PLD {reported:.4f}, PRV {opinions['prv']:.4f}, RDP {opinions['rdp']:.4f}",
+            f"the accountants disagree: {in_numbers({'pld': reported, **opinions}, digits=4)}",
             hint="do not rely on this number; report it with the values of --json",
         )
     for folder in folders:

@@ -112,10 +112,11 @@ def check_noise(runs: Sequence[MechanismRun], *, delta: float) -> None:
 def second_opinions(runs: Sequence[MechanismRun], *, delta: float) -> dict[str, float]:
     """Epsilon by Opacus: `rdp` (an upper bound, looser) and `prv` (an upper estimate, as tight as PLD).
 
-    Nothing where a run's sampling is truncated, which Opacus does not know.
+    Truncated sampling is unknown to Opacus: there it is `prv_untruncated` alone, of the run without truncation, which
+    costs less.
     """
     if any(run.truncate_at for run in runs):
-        return {}
+        return {"prv_untruncated": _opacus_prv(without_truncation(runs), delta)}
     if not runs:
         return {"rdp": 0.0, "prv": 0.0}
     total = sum(run.steps * rdp_of_one_step(run) for run in runs)
@@ -123,10 +124,18 @@ def second_opinions(runs: Sequence[MechanismRun], *, delta: float) -> dict[str, 
 
 
 def agrees(reported: float, opinions: dict[str, float]) -> bool:
-    """Whether the second opinions support a PLD epsilon: PRV within its stated error, RDP not below."""
+    """Whether the second opinions support a PLD epsilon: PRV within its stated error, RDP and truncation not below."""
     slack = AGREEMENT * max(1.0, reported)
+    if "prv_untruncated" in opinions:
+        return reported >= opinions["prv_untruncated"] - 2 * PRV_ERROR - slack
     near = -slack <= opinions["prv"] - reported <= 2 * PRV_ERROR + slack
     return near and opinions["rdp"] >= reported - slack
+
+
+def in_numbers(opinions: dict[str, float], *, digits: int = 3) -> str:
+    """Epsilons by accountant, in words."""
+    names = {"prv_untruncated": "PRV without truncation"}
+    return ", ".join(f"{names.get(name, name.upper())} {value:.{digits}f}" for name, value in opinions.items())
 
 
 def _rdp(runs: Sequence[MechanismRun], delta: float, *, orders: Sequence[float] | None = None) -> float:

@@ -11,11 +11,11 @@ from dp_accounting.pld import PLDAccountant
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.recipe import PrivacyRecipe
-from dpmed.core.specs import Entry
+from dpmed.core.specs import ClippingSpec, Entry, PrivacySpec
 from dpmed.privacy.accounting import PRV_ERROR, agrees, epsilon, second_opinions
 from dpmed.privacy.alternatives import image_sampling_epsilon, tuned_epsilon
 from dpmed.privacy.calibration import EpsilonCurve, max_steps_for, noise_multiplier_for
-from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs, run_of
 from dpmed.privacy.spec import privacy_spec
 
 ROWS = list(csv.DictReader((Path(__file__).parent / "epsilon_reference.csv").read_text().splitlines()))
@@ -89,15 +89,37 @@ def test_a_wrong_epsilon_is_not_supported_by_the_second_opinions():
     [(8.0, 0.3, 60), (1.0, 0.04, 2000), (0.3, 0.01, 100), (3.0, 1.0, 25), (0.05, 0.1, 40), (20.0, 0.5, 300)],
 )
 def test_target_epsilon_round_trips_and_is_never_passed(target, rate, steps):
-    noise = noise_multiplier_for(target, delta=1e-4, sample_rate=rate, steps=steps)
+    noise = noise_multiplier_for(target, delta=1e-4, run=_run(rate, 1.0, steps))
     spent = epsilon([_run(rate, noise, steps)], delta=1e-4)
     assert target - 1e-3 <= spent <= target
+
+
+def test_a_target_is_met_with_truncated_draws_too():
+    run = MechanismRun(sample_rate=0.2, noise_multiplier=1.0, steps=60, truncate_at=60, patients=200)
+    noise = noise_multiplier_for(4.0, delta=1e-3, run=run)
+    assert 4.0 - 1e-3 <= epsilon([run.model_copy(update={"noise_multiplier": noise})], delta=1e-3) <= 4.0
+    assert noise > noise_multiplier_for(4.0, delta=1e-3, run=_run(0.2, 1.0, 60))
+
+
+def test_truncation_without_a_size_costs_next_to_nothing():
+    recipe = PrivacyRecipe(noise_multiplier=2.0, expected_batch_size=30, steps=60, sampling="truncated-poisson")
+    spec = privacy_spec(recipe, patients=200)
+    assert 50 < spec.truncate_at < 70
+    plain = epsilon([_run(spec.sample_rate, 2.0, 60)], delta=1e-3)
+    assert plain <= epsilon([run_of(spec)], delta=1e-3) < plain + 0.02
+
+
+def test_truncation_may_not_be_reported_below_what_plain_poisson_costs():
+    run = MechanismRun(sample_rate=0.2, noise_multiplier=2.0, steps=60, truncate_at=60, patients=200)
+    reported, opinions = epsilon([run], delta=1e-3), second_opinions([run], delta=1e-3)
+    assert opinions.keys() == {"prv_untruncated"} and agrees(reported, opinions)
+    assert not agrees(reported / 2, opinions)
 
 
 @pytest.mark.parametrize("target", [1e-9, 1e4])
 def test_a_target_that_no_sensible_noise_meets_is_refused(target):
     with pytest.raises(ConfigError, match="epsilon"):
-        noise_multiplier_for(target, delta=1e-5, sample_rate=0.1, steps=100)
+        noise_multiplier_for(target, delta=1e-5, run=_run(0.1, 1.0, 100))
 
 
 @pytest.mark.parametrize("noise", [0.2, 0.01])
@@ -121,6 +143,22 @@ def test_no_step_costs_nothing():
 def test_ledger_entries_become_runs():
     entries = [_entry(0), _entry(1), _entry(2, noise=2.0), _entry(3)]
     assert mechanism_runs(entries) == (_run(0.1, 1.0, 2), _run(0.1, 2.0, 1), _run(0.1, 1.0, 1))
+
+
+def test_what_a_spec_plans_is_what_its_ledger_adds_up_to():
+    spec = PrivacySpec(
+        epsilon=None,
+        delta=1e-3,
+        clipping=ClippingSpec(l2_clip_norm=1.0),
+        sample_rate=0.2,
+        truncate_at=60,
+        patients=200,
+        expected_batch_size=40,
+        steps=7,
+        noise_multiplier=2.0,
+    )
+    assert spec.entry(0).mechanism == "truncated-poisson-subsampled-gaussian"
+    assert mechanism_runs(spec.entry(step) for step in range(7)) == (run_of(spec),)
 
 
 def test_a_step_without_noise_has_no_epsilon():

@@ -85,17 +85,17 @@ def test_truncation_costs_more_than_plain_poisson_and_nearly_nothing_far_out():
 
 
 def test_a_target_gives_steps_or_rate_that_just_fit():
-    assert steps_for(8.0, delta=DELTA, sample_rate=0.05, noise_multiplier=1.5287) == 2000
-    rate = sample_rate_for(8.0, delta=DELTA, noise_multiplier=1.5287, steps=2000)
+    assert steps_for(8.0, delta=DELTA, run=run(0.05, 1.5287, 1)) == 2000
+    rate = sample_rate_for(8.0, delta=DELTA, run=run(1.0, 1.5287, 2000))
     assert rate == pytest.approx(0.05, abs=1e-4)
     assert epsilon([run(rate, 1.5287, 2000)], delta=DELTA) <= 8.0
     assert epsilon([run(rate + 1e-4, 1.5287, 2000)], delta=DELTA) > 8.0 - 1e-3
 
 
 def test_a_target_that_allows_everything_or_nothing_says_so():
-    assert sample_rate_for(50.0, delta=DELTA, noise_multiplier=5.0, steps=3) == 1.0
+    assert sample_rate_for(50.0, delta=DELTA, run=run(1.0, 5.0, 3)) == 1.0
     with pytest.raises(ConfigError, match="one step"):
-        steps_for(0.1, delta=DELTA, sample_rate=1.0, noise_multiplier=1.0)
+        steps_for(0.1, delta=DELTA, run=run(1.0, 1.0, 1))
 
 
 def test_bare_numbers_leave_exactly_one_open():
@@ -132,7 +132,7 @@ def test_a_board_sees_attacks_grow_with_epsilon():
     assert [choice.epsilon for choice in found] == [1, 3, 8, 20]
     rates = [choice.attacks.tpr_at_fpr["0.001"] for choice in found]
     assert rates == sorted(rates) and rates[0] < 0.01 < rates[-1]
-    again = noise_multiplier_for(3.0, delta=1e-3, sample_rate=0.25, steps=50)
+    again = noise_multiplier_for(3.0, delta=1e-3, run=run(0.25, 1.0, 50))
     assert found[1].noise_multiplier == pytest.approx(again, rel=2e-3)
 
 
