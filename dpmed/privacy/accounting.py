@@ -81,12 +81,12 @@ def privacy_loss(
     return counter
 
 
-def quick_epsilon(run: MechanismRun, delta: float) -> float:
-    """PLD on a coarser grid: never below the exact value, and above it by about 1e-4.
+def quick_epsilon(run: MechanismRun, delta: float, *, excess: float = 1e-4) -> float:
+    """PLD on a coarser grid: never below the exact value, and above it by about `excess`.
 
     The excess of dp-accounting's pessimistic grid was measured as 0.3 * steps * interval^2.
     """
-    interval = max(REPORTED_INTERVAL, math.sqrt(3e-4 / run.steps))
+    interval = max(REPORTED_INTERVAL, math.sqrt(excess / 0.3 / run.steps))
     return float(privacy_loss([run], interval=interval).get_epsilon(delta))
 
 

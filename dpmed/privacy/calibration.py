@@ -32,7 +32,7 @@ def noise_multiplier_for(target: float, *, delta: float, run: MechanismRun, roug
         return run.model_copy(update={"noise_multiplier": noise_multiplier})
 
     def spent(noise_multiplier: float) -> float:
-        return quick_epsilon(noised(noise_multiplier), delta)
+        return quick_epsilon(noised(noise_multiplier), delta, excess=target * ROUGH if rough else 1e-4)
 
     def exactly(noise_multiplier: float) -> float:
         return epsilon([noised(noise_multiplier)], delta=delta)
