@@ -80,7 +80,6 @@ def epsilon(
     output = Output("epsilon", json=json, quiet=quiet, verbose=verbose)
     from dpmed.core.folders import RunFolder
     from dpmed.privacy.account import Counting, verified
-    from dpmed.privacy.explain import explained
     from dpmed.privacy.numbers import Numbers
 
     _require_place(plot)
@@ -112,14 +111,26 @@ def epsilon(
     else:
         found = _of_runs_or_numbers(folders, numbers, by)
     if verify:
+        _require_checkpoints_paid(folders)
         found = verified(found, folders)
-    wants_more = explain or tuning_runs is not None or images_per_patient is not None or plot is not None
-    more = (
-        explained(found, explain=explain, prior=prior, tuning_runs=tuning_runs, images_per_patient=images_per_patient)
-        if wants_more
-        else None
-    )
+    more = None
+    if explain or tuning_runs is not None or images_per_patient is not None or plot is not None:
+        from dpmed.privacy.explain import explained
+
+        more = explained(
+            found, explain=explain, prior=prior, tuning_runs=tuning_runs, images_per_patient=images_per_patient
+        )
     _answer(output, found, more, plot, target_epsilon)
+
+
+def _require_checkpoints_paid(folders: list[Any]) -> None:
+    """A ledger that lost lines at its end is a whole chain still: where the checkpoint is at hand, it tells."""
+    from dpmed.privacy.ledger import Ledger
+
+    for folder in (folder for folder in folders if folder.ledger.exists() and folder.state.exists()):
+        from dpmed.engine.checkpoint import paid_checkpoint
+
+        paid_checkpoint(folder, Ledger(folder.ledger))
 
 
 def _of_runs_or_numbers(folders: list[Any], numbers: "Numbers", by: "Counting") -> "Account":

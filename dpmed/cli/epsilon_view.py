@@ -1,19 +1,21 @@
 """How an account is shown: a table, what it means, and one JSON object."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from dpmed.privacy.account import Account
-from dpmed.privacy.explain import Explained
-from dpmed.privacy.meaning import in_words
-from dpmed.privacy.planning import Batch, Choice
+from dpmed.privacy.accounting import in_numbers
+
+if TYPE_CHECKING:
+    from dpmed.privacy.explain import Explained
+    from dpmed.privacy.planning import Batch, Choice
 
 WORDS = (
     "Epsilon {epsilon:.4f} at delta {delta:g}, per patient with all scans, {neighbouring}, by the {accountant} "
-    "accountant, if every step draws patients by Poisson sampling. It covers what was trained; it does not cover "
-    "metrics on held-out patients or other releases about the same patients."
+    "accountant, if every step draws patients by {sampling} sampling. It covers what was trained; it does not "
+    "cover metrics on held-out patients or other releases about the same patients."
 )
 TUNED = (
     "If the best of {runs:g} tries on average was kept, with a number of tries that was drawn at random (geometric) "
@@ -25,7 +27,7 @@ IMAGES = (
 )
 
 
-def as_values(account: Account, more: Explained | None) -> dict[str, Any]:
+def as_values(account: Account, more: "Explained | None") -> dict[str, Any]:
     """The JSON object: the account, the numbers that all steps share, and what was asked for beside."""
     first = account.runs[0] if account.runs else None
     same = first is not None and all(
@@ -42,11 +44,13 @@ def as_values(account: Account, more: Explained | None) -> dict[str, Any]:
     )
 
 
-def as_table(account: Account, more: Explained | None, values: dict[str, Any]) -> RenderableType:
+def as_table(account: Account, more: "Explained | None", values: dict[str, Any]) -> RenderableType:
     """What is shown on a terminal."""
     parts: list[RenderableType] = [_numbers(account, values)]
     if account.epsilon is not None:
-        parts.append(WORDS.format(**values | {"accountant": account.accountant.upper()}))
+        is_truncated = any(run.truncate_at for run in account.runs)
+        sampling = "truncated Poisson" if is_truncated else "Poisson"
+        parts.append(WORDS.format(**values | {"accountant": account.accountant.upper(), "sampling": sampling}))
     if not account.valid:
         parts.append(f"NOT VALID: {account.why_invalid}")
     parts += [f"WARNING: {warning}" for warning in account.warnings]
@@ -64,15 +68,19 @@ def _numbers(account: Account, values: dict[str, Any]) -> Table:
         table.add_row(name.replace("_", " "), "several" if values[name] is None else f"{values[name]:g}")
     if account.patients is not None:
         table.add_row("patients", f"{account.patients}")
+        if values["sample_rate"] is not None:
+            table.add_row("expected batch", f"{values['sample_rate'] * account.patients:.4g}")
     if account.limit is not None:
         table.add_row("lifetime budget", f"{account.limit.epsilon:g} at delta {account.limit.delta:g}")
     if account.verified:
-        opinions = ", ".join(f"{name.upper()} {value:.4f}" for name, value in account.second_opinions.items())
+        opinions = in_numbers(account.second_opinions, digits=4)
         table.add_row("verified", f"ledger chain and accountants agree (Opacus: {opinions})")
     return table
 
 
-def _more(account: Account, more: Explained) -> list[RenderableType]:
+def _more(account: Account, more: "Explained") -> list[RenderableType]:
+    from dpmed.privacy.meaning import in_words
+
     parts: list[RenderableType] = []
     if more.attacks is not None:
         parts += ["", in_words(more.attacks)]
@@ -87,7 +95,7 @@ def _more(account: Account, more: Explained) -> list[RenderableType]:
     return parts
 
 
-def _choices(choices: tuple[Choice, ...]) -> Table:
+def _choices(choices: "tuple[Choice, ...]") -> Table:
     table = Table(title="What a board can choose: the same run at another epsilon", title_justify="left")
     for name in ("epsilon", "noise multiplier", "found at 0.1 % false", "found at 1 % false", "right at most"):
         table.add_column(name, justify="right")
@@ -103,7 +111,7 @@ def _choices(choices: tuple[Choice, ...]) -> Table:
     return table
 
 
-def _batches(account: Account, batches: tuple[Batch, ...]) -> Table:
+def _batches(account: Account, batches: "tuple[Batch, ...]") -> Table:
     steps = account.runs[0].steps
     table = Table(title=f"The same epsilon in {steps} steps with other batches", title_justify="left")
     for name in ("expected batch", "sample rate", "noise multiplier", "noise in the mean gradient"):

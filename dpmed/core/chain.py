@@ -27,9 +27,10 @@ def digest(record: Mapping[str, Any]) -> str:
 class Chain:
     """A hash-chained log on disk.
 
-    Guarantees: `append` returns only after the line is on the disk; a last line cut off by a crash does not count (it
-    was never acknowledged) and is removed by the next `append`; any other damage, to whichever byte, raises
-    `MismatchError`. Reading changes nothing. `records` are as they were given to `append`; `heads` are their digests.
+    Guarantees: `append` returns only after the line is on the disk; a last line cut off by a crash is no record (it was
+    never acknowledged), `is_torn` tells, and the next `append` removes it; one that lacks its line end alone counts;
+    any other damage, to whichever byte, raises `MismatchError`. Reading changes nothing. `records` are as they were
+    given to `append`; `heads` are their digests.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +38,13 @@ class Chain:
         self.records: list[dict[str, Any]] = []
         self.heads: list[str] = [GENESIS]
         self._torn_at: int | None = None
+        self._lacks_end = False
         self._read()
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether a line was begun after the last whole one."""
+        return self._torn_at is not None
 
     @property
     def head(self) -> str:
@@ -53,10 +60,10 @@ class Chain:
         self._drop_torn_line()
         with self.path.open("ab") as file:
             self._torn_at = file.tell()  # until the line is whole: a full disk may cut it, and the next one goes there
-            file.write(line.encode() + b"\n")
+            file.write((b"\n" if self._lacks_end else b"") + line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self._torn_at = None
+        self._torn_at, self._lacks_end = None, False
         if is_new:
             sync_folder(self.path.parent)
         self.records.append(_unlinked(json.loads(line)))
@@ -70,8 +77,11 @@ class Chain:
         whole = content[: content.rfind(b"\n") + 1]
         for number, raw in enumerate(whole.split(b"\n")[:-1], start=1):
             self._take(raw, number)
-        if len(whole) != len(content):
-            self._require_torn(content[len(whole) :])
+        tail = content[len(whole) :]
+        if tail and self._is_object(tail):
+            self._take(tail, len(self.records) + 1)
+            self._lacks_end = True
+        elif tail:
             self._torn_at = len(whole)
 
     def _take(self, raw: bytes, number: int) -> None:
@@ -88,14 +98,14 @@ class Chain:
         self.records.append(_unlinked(record))
         self.heads.append(head)
 
-    def _require_torn(self, tail: bytes) -> None:
-        """A crash leaves the beginning of a line. A whole one with more behind it was changed: it does count."""
+    @staticmethod
+    def _is_object(tail: bytes) -> bool:
+        """Whether a last line holds a whole object: a crash leaves the beginning of one. What follows it is damage."""
         try:
-            _, end = json.JSONDecoder().raw_decode(text := tail.decode("utf-8", "replace"))
+            json.JSONDecoder().raw_decode(tail.decode("utf-8", "replace"))
         except json.JSONDecodeError:
-            return
-        if end < len(text):
-            raise self._damaged(len(self.records) + 1)
+            return False
+        return True
 
     def _drop_torn_line(self) -> None:
         if self._torn_at is None:

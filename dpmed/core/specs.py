@@ -1,8 +1,8 @@
 """Public settings as values: what is guaranteed, how fast it may run, what is built, what was spent."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dpmed.core.choices import Accountant as Accountant
 from dpmed.core.choices import Device as Device
@@ -19,8 +19,9 @@ Promised = Literal["add-or-remove-one"]
 Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
 ClippingMode = Literal["flat", "per-layer", "automatic"]
 Engine = Literal["auto", "nano", "vmap", "fused"]
+Sampling = Literal["poisson", "truncated-poisson"]
 Precision = Literal["float32", "float64"]
-Mechanism = Literal["poisson-subsampled-gaussian", "none"]
+Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "none"]
 
 
 class ClippingSpec(Record):
@@ -36,11 +37,42 @@ class ClippingSpec(Record):
     l2_clip_norm: Positive | None
 
 
-class PrivacySpec(Record):
-    """What a run promises, all of it public. `noise_multiplier` is None until `privacy.accounting.calibrated`.
+class Drawing(Record):
+    """Who takes part in a step: each patient with `sample_rate`, independently of all others (Poisson sampling).
 
-    `sample_rate` is the probability with which each patient is drawn into a step; `expected_batch_size` is the fixed
-    divisor of every step, `sample_rate` times the number of training patients.
+    With `truncate_at`, a draw of more patients than that is cut down to a random choice of so many (truncated Poisson
+    sampling, Ganesh et al. 2025, arXiv:2508.15089); its cost depends on the number of `patients`, which is public.
+    """
+
+    sample_rate: Rate
+    truncate_at: Count | None = None
+    patients: Count | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.truncate_at is None) != (self.patients is None):
+            raise ValueError("truncate_at needs the number of patients, and only it does")
+        return self
+
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """These values alone, by name."""
+        return {name: getattr(self, name) for name in Drawing.model_fields}
+
+
+class Entry(Drawing):
+    """One line of a run's ledger: one step's mechanism, written before the weights change."""
+
+    step: Annotated[int, Field(ge=0)]
+    mechanism: Mechanism
+    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clip_norm: Positive | None
+
+
+class PrivacySpec(Drawing):
+    """What a run promises, all of it public. `noise_multiplier` is None until `privacy.calibration.calibrated`.
+
+    `expected_batch_size` is the fixed divisor of every step, `sample_rate` times the number of training patients.
     """
 
     unit: Unit = "patient"
@@ -48,10 +80,27 @@ class PrivacySpec(Record):
     epsilon: Positive | None
     delta: Probability
     clipping: ClippingSpec
-    sample_rate: Rate
     expected_batch_size: Positive
     steps: Count
     noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """What a step does, by name."""
+        if self.noise_multiplier == 0:
+            return "none"
+        return "poisson-subsampled-gaussian" if self.truncate_at is None else "truncated-poisson-subsampled-gaussian"
+
+    def entry(self, step: int) -> Entry:
+        """What a step costs, for the ledger."""
+        assert self.noise_multiplier is not None, "a run starts from a calibrated spec"
+        return Entry(
+            **self.drawing,
+            step=step,
+            mechanism=self.mechanism,
+            noise_multiplier=self.noise_multiplier,
+            clip_norm=self.clipping.l2_clip_norm,
+        )
 
 
 class HardwareFlags(Record):
@@ -87,16 +136,6 @@ class TaskSpec(Record):
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Entry(Record):
-    """One line of a run's ledger: one step's mechanism, written before the weights change."""
-
-    step: Annotated[int, Field(ge=0)]
-    mechanism: Mechanism
-    sample_rate: Rate
-    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    clip_norm: Positive | None
-
-
 class Attacks(Record):
     """The best that any attacker can do, as upper bounds in shares of 1.
 
@@ -121,6 +160,7 @@ class Statement(Record):
     unit: Unit = "patient"
     neighbouring: Promised = "add-or-remove-one"
     accountant: Accountant = "pld"
+    sampling: str = "Poisson"
     second_opinions: dict[str, float]
     noise_multiplier: float
     sample_rate: float

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from dpmed.core.errors import MismatchError
 from dpmed.core.files import written_aside
+from dpmed.core.folders import RunFolder
+from dpmed.privacy.ledger import Ledger
 
 NAME = "checkpoint.safetensors"
 
@@ -51,3 +53,14 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         return None
     tensors, metadata = load_tensors(path)
     return Checkpoint(tensors, metadata.get("ledger_head", ""))
+
+
+def paid_checkpoint(run: RunFolder, ledger: Ledger) -> Checkpoint | None:
+    """The last checkpoint of a run. Raises `MismatchError` where the ledger lacks the line that it was paid with."""
+    checkpoint = load_checkpoint(run.state)
+    if checkpoint is not None and not ledger.holds(checkpoint.ledger_head):
+        raise MismatchError(
+            "the ledger lacks the line that the checkpoint was paid with: it was replaced or cut",
+            hint="restore release/ledger.jsonl from a backup; without it nothing can be said about epsilon",
+        )
+    return checkpoint

@@ -6,7 +6,7 @@ from dpmed.core.specs import Entry, PrivacySpec
 from dpmed.privacy.entropy import SecureSource
 from dpmed.privacy.gradients import ClippedSum, NoisyGradient
 from dpmed.privacy.noise import add_noise, without_noise
-from dpmed.privacy.sampling import poisson_sample
+from dpmed.privacy.sampling import poisson_sample, truncated
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,13 @@ class Plan:
 
     def sample(self, step: int) -> tuple[str, ...]:
         """The patients of a step: each one is in it with probability `sample_rate`, independently. Secret."""
-        return poisson_sample(self.patients, self.spec.sample_rate, self._source("sampling", step))
+        source = self._source("sampling", step)
+        drawn = poisson_sample(self.patients, self.spec.sample_rate, source)
+        return drawn if self.spec.truncate_at is None else truncated(drawn, self.spec.truncate_at, source)
 
     def entry(self, step: int) -> Entry:
         """What the step costs, for the ledger."""
-        return Entry(
-            step=step,
-            mechanism="poisson-subsampled-gaussian" if self.private else "none",
-            sample_rate=self.spec.sample_rate,
-            noise_multiplier=self._noise_multiplier,
-            clip_norm=self.spec.clipping.l2_clip_norm,
-        )
+        return self.spec.entry(step)
 
     def add_noise(self, clipped: ClippedSum, step: int) -> NoisyGradient:
         """The mean gradient that may be released: noised, then divided by the fixed expected number of patients."""

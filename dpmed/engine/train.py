@@ -17,7 +17,7 @@ from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Engine, Statement
-from dpmed.engine.checkpoint import load_checkpoint, load_tensors, save_tensors
+from dpmed.engine.checkpoint import load_tensors, paid_checkpoint, save_tensors
 from dpmed.engine.folder import begin, locked
 from dpmed.engine.loop import Loop
 from dpmed.engine.memory import peak_memory_bytes
@@ -28,7 +28,7 @@ from dpmed.models import build
 from dpmed.privacy.budget import Budget
 from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
-from dpmed.privacy.mechanisms import MechanismRun
+from dpmed.privacy.mechanisms import MechanismRun, run_of
 from dpmed.privacy.statement import statement
 
 ENGINES: tuple[Engine, ...] = ("vmap", "fused")
@@ -64,10 +64,7 @@ def guaranteed(request: TrainRequest) -> bool:
 
 def planned(prepared: Prepared) -> tuple[MechanismRun, ...]:
     """What the whole run will have spent."""
-    spec = prepared.plan.spec
-    assert spec.noise_multiplier is not None, "prepare calibrates"
-    run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
-    return (run,)
+    return (run_of(prepared.plan.spec),)
 
 
 def _run(
@@ -78,6 +75,8 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Iterator[TrainEvent]:
     ledger = Ledger(request.run.ledger)
+    if len(ledger.entries) < prepared.plan.spec.steps:
+        request.run.statement.unlink(missing_ok=True)  # of an interrupted run: it will not be true any more
     loop = _loop(request, prepared, ledger)
     taken: list[float] = []
     began = time.monotonic()
@@ -124,15 +123,9 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
 
 def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Optimizer:
     optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer)
-    checkpoint = load_checkpoint(request.run.state)
-    if checkpoint is None:
-        return optimizer
-    if not ledger.holds(checkpoint.ledger_head):
-        raise MismatchError(
-            "the ledger lacks the line that the checkpoint was paid with: it was replaced or cut",
-            hint="restore release/ledger.jsonl from a backup; without it nothing can be said about epsilon",
-        )
-    optimizer.load(checkpoint.tensors)
+    checkpoint = paid_checkpoint(request.run, ledger)
+    if checkpoint is not None:
+        optimizer.load(checkpoint.tensors)
     return optimizer
 
 

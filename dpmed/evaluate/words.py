@@ -56,7 +56,7 @@ def privacy(evaluation: Evaluation) -> str:
         return said.words
     return (
         f"The weights: epsilon {said.epsilon:.3f} at delta {said.delta:g} per {said.unit}, {said.neighbouring}, "
-        f"{said.accountant.upper()}, Poisson sampling; the whole statement is in release/statement.json."
+        f"{said.accountant.upper()}, {said.sampling} sampling; the whole statement is in release/statement.json."
     )
 
 

@@ -7,21 +7,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dpmed.core.errors import ConfigError, MismatchError
+from dpmed.core.errors import MismatchError
 from dpmed.core.folders import DatasetFolder, RunFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
 from dpmed.core.record import Record
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Accountant, Neighbouring, Statement, Unit
-from dpmed.privacy.accounting import agrees, epsilon, second_opinions
+from dpmed.privacy.accounting import agrees, epsilon, in_numbers, second_opinions
 from dpmed.privacy.budget import Budget, Limit
 from dpmed.privacy.ledger import Ledger
-from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs, run_of
 from dpmed.privacy.spec import privacy_spec
 
 NO_NOISE = "trained without noise (--non-private)"
 FIXED_NOISE = "trained with noise fixed by --demo-seed"
+TORN_LEDGER = "the last line of a ledger is cut off, as a crash leaves it; its step is counted as paid"
+TORN_BUDGET = (
+    "the last line of budget.jsonl is cut off, as a crash leaves it; what it would have changed is not counted"
+)
 
 
 class Account(Record):
@@ -102,7 +106,10 @@ def of_trained(folders: Sequence[RunFolder], by: Counting = PLAIN) -> Account:
             why_invalid=why,
         )
     patients = max(config.patients for config in configs)
-    return of_runs(what, [run for book in ledgers for run in mechanism_runs(book.entries)], by, patients=patients)
+    spent = [run for book, config in zip(ledgers, configs, strict=True) for run in _paid(book, config)]
+    account = of_runs(what, spent, by, patients=patients)
+    torn = (TORN_LEDGER,) if any(book.is_torn for book in ledgers) else ()
+    return account.model_copy(update={"warnings": account.warnings + torn})
 
 
 def of_dataset(folder: DatasetFolder, by: Counting = PLAIN) -> Account:
@@ -115,36 +122,33 @@ def of_dataset(folder: DatasetFolder, by: Counting = PLAIN) -> Account:
     if budget.is_void:
         why = f"a run on this dataset was {NO_NOISE} or {FIXED_NOISE}; the epsilon covers the other runs alone"
         account = account.model_copy(update={"valid": False, "why_invalid": why})
-    return account.model_copy(update={"limit": limit})
+    torn = (TORN_BUDGET,) if budget.is_torn else ()
+    return account.model_copy(update={"limit": limit, "warnings": account.warnings + torn})
 
 
 def of_plan(recipe: Recipe, data: Path, by: Counting = PLAIN) -> Account:
     """What a run of a recipe on a dataset would spend, at the recipe's own delta."""
     patients = len(Manifest.load(data).patients("train"))
     spec = privacy_spec(recipe.privacy, patients=patients)
-    assert spec.noise_multiplier is not None, "privacy_spec calibrates"
-    run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
-    return of_runs(f"plan of {recipe.name}", [run], replace(by, delta=spec.delta), patients=patients)
+    return of_runs(f"plan of {recipe.name}", [run_of(spec)], replace(by, delta=spec.delta), patients=patients)
 
 
 def verified(account: Account, folders: Sequence[RunFolder] = ()) -> Account:
-    """Recompute by every accountant, and compare with the runs' own statements.
+    """Recompute by every accountant; compare ledgers with the runs' own configurations and statements.
 
     The hash chains were replayed when the account was made. Raises `MismatchError` if anything disagrees.
     """
     if account.epsilon is None:
         return account
-    if any(run.truncate_at for run in account.runs):
-        raise ConfigError("truncated sampling is known to one accountant alone", hint="leave --truncate-at out")
     reported = epsilon(account.runs, delta=account.delta)
     opinions = second_opinions(account.runs, delta=account.delta)
     if not agrees(reported, opinions):
         raise MismatchError(
-            f"the accountants disagree: PLD {reported:.4f}, PRV {opinions['prv']:.4f}, RDP {opinions['rdp']:.4f}",
+            f"the accountants disagree: {in_numbers({'pld': reported, **opinions}, digits=4)}",
             hint="do not rely on this number; report it with the values of --json",
         )
     for folder in folders:
-        _check_statement(folder)
+        _check_run(folder)
     return account.model_copy(update={"verified": True, "second_opinions": opinions})
 
 
@@ -161,7 +165,13 @@ def _warnings(delta: float, patients: int | None) -> tuple[str, ...]:
     )
 
 
-def _check_statement(folder: RunFolder) -> None:
+def _check_run(folder: RunFolder) -> None:
+    config, ledger = RunConfig.load(folder), _ledger(folder)
+    if config.privacy is None or any(entry != config.privacy.entry(entry.step) for entry in ledger.entries):
+        raise MismatchError(
+            "a line of the ledger does not follow from release/config.json",
+            hint="one of the two was changed; restore both from a backup",
+        )
     if not folder.statement.exists():
         return
     said = Statement.from_json(folder.statement.read_text())
@@ -177,6 +187,14 @@ def _why_invalid(configs: Sequence[RunConfig]) -> str:
     if any(config.privacy is None for config in configs):
         return NO_NOISE
     return FIXED_NOISE if any(config.demo_seed is not None for config in configs) else ""
+
+
+def _paid(ledger: Ledger, config: RunConfig) -> tuple[MechanismRun, ...]:
+    """What a ledger says was paid; a step whose line was cut off counts too, whether or not it was taken."""
+    paid = mechanism_runs(ledger.entries)
+    if not ledger.is_torn or config.privacy is None:
+        return paid
+    return mechanism_runs([*ledger.entries, config.privacy.entry(len(ledger.entries))])
 
 
 def _ledger(folder: RunFolder) -> Ledger:

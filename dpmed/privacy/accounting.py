@@ -12,9 +12,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 from dp_accounting import NeighboringRelation
 from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
+from jaxtyping import Float
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import Accountant, Neighbouring
@@ -31,6 +33,9 @@ REPORTED_INTERVAL = 1e-4
 
 AGREEMENT = 1e-3
 """How far PLD may lie outside what the second opinions allow."""
+
+ORDERS = tuple([1 + tenths / 10 for tenths in range(1, 100)] + [*range(11, 64), *(2**power for power in range(6, 14))])
+"""Of Renyi divergences, for the second opinion."""
 
 FEW_ORDERS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
@@ -76,12 +81,12 @@ def privacy_loss(
     return counter
 
 
-def quick_epsilon(run: MechanismRun, delta: float) -> float:
-    """PLD on a coarser grid: never below the exact value, and above it by about 1e-4.
+def quick_epsilon(run: MechanismRun, delta: float, *, excess: float = 1e-4) -> float:
+    """PLD on a coarser grid: never below the exact value, and above it by about `excess`.
 
     The excess of dp-accounting's pessimistic grid was measured as 0.3 * steps * interval^2.
     """
-    interval = max(REPORTED_INTERVAL, math.sqrt(3e-4 / run.steps))
+    interval = max(REPORTED_INTERVAL, math.sqrt(excess / 0.3 / run.steps))
     return float(privacy_loss([run], interval=interval).get_epsilon(delta))
 
 
@@ -107,20 +112,30 @@ def check_noise(runs: Sequence[MechanismRun], *, delta: float) -> None:
 def second_opinions(runs: Sequence[MechanismRun], *, delta: float) -> dict[str, float]:
     """Epsilon by Opacus: `rdp` (an upper bound, looser) and `prv` (an upper estimate, as tight as PLD).
 
-    Nothing where a run's sampling is truncated, which Opacus does not know.
+    Truncated sampling is unknown to Opacus: there it is `prv_untruncated` alone, of the run without truncation, which
+    costs less.
     """
     if any(run.truncate_at for run in runs):
-        return {}
+        return {"prv_untruncated": _opacus_prv(without_truncation(runs), delta)}
     if not runs:
         return {"rdp": 0.0, "prv": 0.0}
-    return {"rdp": _opacus_rdp(runs, delta), "prv": _opacus_prv(runs, delta)}
+    total = sum(run.steps * rdp_of_one_step(run) for run in runs)
+    return {"rdp": epsilon_of_rdp(np.asarray(total), delta), "prv": _opacus_prv(runs, delta)}
 
 
 def agrees(reported: float, opinions: dict[str, float]) -> bool:
-    """Whether the second opinions support a PLD epsilon: PRV within its stated error, RDP not below."""
+    """Whether the second opinions support a PLD epsilon: PRV within its stated error, RDP and truncation not below."""
     slack = AGREEMENT * max(1.0, reported)
+    if "prv_untruncated" in opinions:
+        return reported >= opinions["prv_untruncated"] - 2 * PRV_ERROR - slack
     near = -slack <= opinions["prv"] - reported <= 2 * PRV_ERROR + slack
     return near and opinions["rdp"] >= reported - slack
+
+
+def in_numbers(opinions: dict[str, float], *, digits: int = 3) -> str:
+    """Epsilons by accountant, in words."""
+    names = {"prv_untruncated": "PRV without truncation"}
+    return ", ".join(f"{names.get(name, name.upper())} {value:.{digits}f}" for name, value in opinions.items())
 
 
 def _rdp(runs: Sequence[MechanismRun], delta: float, *, orders: Sequence[float] | None = None) -> float:
@@ -144,16 +159,19 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _opacus_rdp(runs: Sequence[MechanismRun], delta: float) -> float:
+def rdp_of_one_step(run: MechanismRun) -> Float[np.ndarray, " order"]:
+    """The Renyi divergence of one step at each of `ORDERS`; that of several is the sum."""
     from opacus.accountants.analysis import rdp
 
-    orders = [1 + x / 10 for x in range(1, 100)] + [*range(11, 64), *(2**power for power in range(6, 14))]
-    total = sum(
-        rdp.compute_rdp(q=run.sample_rate, noise_multiplier=run.noise_multiplier, steps=run.steps, orders=orders)
-        for run in runs
-    )
+    return np.asarray(rdp.compute_rdp(q=run.sample_rate, noise_multiplier=run.noise_multiplier, steps=1, orders=ORDERS))
+
+
+def epsilon_of_rdp(divergence: Float[np.ndarray, " order"], delta: float) -> float:
+    """The epsilon that divergences at `ORDERS` allow: an upper bound, by whichever order is best."""
+    from opacus.accountants.analysis import rdp
+
     with quiet():
-        spent, _ = rdp.get_privacy_spent(orders=orders, rdp=total, delta=delta)
+        spent, _ = rdp.get_privacy_spent(orders=ORDERS, rdp=divergence, delta=delta)
     return float(spent)
 
 

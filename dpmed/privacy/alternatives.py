@@ -9,7 +9,7 @@ from dp_accounting.rdp import RdpAccountant
 from scipy import stats
 
 from dpmed.core.errors import ConfigError
-from dpmed.privacy.accounting import quiet, without_truncation
+from dpmed.privacy.accounting import REPORTED_INTERVAL, quiet, without_truncation
 from dpmed.privacy.mechanisms import MechanismRun, composed
 
 GEOMETRIC = 1.0
@@ -31,11 +31,14 @@ def tuned_epsilon(runs: Sequence[MechanismRun], *, delta: float, mean_tries: flo
         return float(counter.get_epsilon(delta))
 
 
-def image_sampling_epsilon(run: MechanismRun, *, delta: float, images_per_patient: int) -> float:
+def image_sampling_epsilon(
+    run: MechanismRun, *, delta: float, images_per_patient: int, interval: float = REPORTED_INTERVAL
+) -> float:
     """A patient's epsilon at `delta` if images were drawn and clipped one by one, each with `sample_rate`.
 
     A patient of k images then moves the sum by as many clip norms as fell into the step (mixture of Gaussians,
-    Choquette-Choo et al. 2024, arXiv:2310.15526). Raises `ConfigError` beyond 64 images: the bound says nothing then.
+    Choquette-Choo et al. 2024, arXiv:2310.15526). Counted on a grid of `interval`, or coarser where the excess stays
+    below 1e-3. Raises `ConfigError` beyond 64 images: the bound says nothing then.
     """
     if not 1 <= images_per_patient <= MOST_IMAGES:
         raise ConfigError(f"images per patient must be from 1 to {MOST_IMAGES}", hint="count whole patients instead")
@@ -45,6 +48,6 @@ def image_sampling_epsilon(run: MechanismRun, *, delta: float, images_per_patien
         [float(count) for count in drawn],
         [float(stats.binom.pmf(count, images_per_patient, run.sample_rate)) for count in drawn],
     )
-    counter = PLDAccountant(value_discretization_interval=max(1e-4, math.sqrt(3e-4 / run.steps)))
+    counter = PLDAccountant(value_discretization_interval=max(interval, math.sqrt(3e-4 / run.steps)))
     counter.compose(SelfComposedDpEvent(step, run.steps))
     return float(counter.get_epsilon(delta))

@@ -92,6 +92,11 @@ class Budget:
         return limits[-1] if limits else None
 
     @property
+    def is_torn(self) -> bool:
+        """Whether a crash cut off a line that was being written."""
+        return Chain(self._folder.budget).is_torn
+
+    @property
     def is_void(self) -> bool:
         """Whether a run without noise was trained: if its weights leave, no epsilon describes the dataset."""
         return any(isinstance(line, Reserve | Inherit) and not line.private for line in self._lines())

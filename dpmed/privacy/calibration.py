@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from scipy.optimize import brentq
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import PrivacySpec
-from dpmed.privacy.accounting import epsilon, quick_epsilon, rdp_epsilon
-from dpmed.privacy.mechanisms import MechanismRun
+from dpmed.privacy.accounting import epsilon, epsilon_of_rdp, quick_epsilon, rdp_epsilon, rdp_of_one_step
+from dpmed.privacy.mechanisms import MechanismRun, run_of
 
 LEAST_NOISE, MOST_NOISE = 0.2, 1e5
 """The noise multipliers that calibration looks at."""
@@ -23,19 +22,24 @@ CALIBRATION_SLACK = 2e-4
 """How much of a target epsilon calibration may leave unused before it searches on the fine grid."""
 
 
-def noise_multiplier_for(target: float, *, delta: float, sample_rate: float, steps: int, rough: bool = False) -> float:
-    """The least noise multiplier whose epsilon does not pass `target`, to four digits, rounded up.
+def noise_multiplier_for(target: float, *, delta: float, run: MechanismRun, rough: bool = False) -> float:
+    """The least noise multiplier with which `run` does not pass `target`, to four digits, rounded up.
 
     `rough` is for tables of many: never too little noise either, but up to a thousandth too much.
     """
 
-    def run(noise_multiplier: float) -> MechanismRun:
-        return MechanismRun(sample_rate=sample_rate, noise_multiplier=noise_multiplier, steps=steps)
+    def noised(noise_multiplier: float) -> MechanismRun:
+        return run.model_copy(update={"noise_multiplier": noise_multiplier})
 
     def spent(noise_multiplier: float) -> float:
-        return quick_epsilon(run(noise_multiplier), delta)
+        return quick_epsilon(noised(noise_multiplier), delta, excess=target * ROUGH if rough else 1e-4)
 
-    high = _enough_by_rdp(run, target, delta)
+    def exactly(noise_multiplier: float) -> float:
+        return epsilon([noised(noise_multiplier)], delta=delta)
+
+    high = _enough_by_rdp(noised, target, delta)
+    while run.truncate_at is not None and spent(high) > target:  # RDP does not know what truncation costs
+        high *= 1.25
     low = high
     while spent(low) < target:
         high, low = low, low * 0.8
@@ -48,10 +52,10 @@ def noise_multiplier_for(target: float, *, delta: float, sample_rate: float, ste
         root = float(brentq(lambda noise: spent(noise) - target, low, high, rtol=ROUGH))
         return math.ceil(root * (1 + 2 * ROUGH) * 1e4) / 1e4
     root = float(brentq(lambda noise: spent(noise) - target, low, high, xtol=2e-5))
-    if target - epsilon([run(root)], delta=delta) > CALIBRATION_SLACK:
-        root = float(brentq(lambda noise: epsilon([run(noise)], delta=delta) - target, 0.8 * root, root, xtol=2e-5))
+    if target - exactly(root) > CALIBRATION_SLACK:
+        root = float(brentq(lambda noise: exactly(noise) - target, 0.8 * root, root, xtol=2e-5))
     grid = math.ceil(root * 1e4) / 1e4
-    while epsilon([run(grid)], delta=delta) > target:
+    while exactly(grid) > target:
         grid += 1e-4
     return round(grid, 4)
 
@@ -70,9 +74,9 @@ def max_steps_for(target: float, *, before: Sequence[MechanismRun], run: Mechani
     return low
 
 
-def steps_for(target: float, *, delta: float, sample_rate: float, noise_multiplier: float) -> int:
-    """The most steps whose epsilon does not pass `target`. Raises `ConfigError` if not even one fits."""
-    run = MechanismRun(sample_rate=sample_rate, noise_multiplier=noise_multiplier, steps=1)
+def steps_for(target: float, *, delta: float, run: MechanismRun) -> int:
+    """The most steps with which `run` does not pass `target`. Raises `ConfigError` if not even one fits."""
+    run = run.model_copy(update={"steps": 1})
     if epsilon([run], delta=delta) > target:
         raise ConfigError(
             f"one step at this noise already spends more than epsilon {target:g}", hint="raise the noise multiplier"
@@ -86,16 +90,17 @@ def steps_for(target: float, *, delta: float, sample_rate: float, noise_multipli
     return max_steps_for(target, before=(), run=run.model_copy(update={"steps": min(high, MOST_STEPS)}), delta=delta)
 
 
-def sample_rate_for(target: float, *, delta: float, noise_multiplier: float, steps: int) -> float:
-    """The largest sample rate whose epsilon does not pass `target`, to four digits, rounded down; 1 if all fits."""
+def sample_rate_for(target: float, *, delta: float, run: MechanismRun) -> float:
+    """The largest rate with which `run` does not pass `target`, to four digits, rounded down; 1 if all fits."""
+
+    def drawn(rate: float) -> MechanismRun:
+        return run.model_copy(update={"sample_rate": rate})
 
     def spent(rate: float) -> float:
-        return quick_epsilon(MechanismRun(sample_rate=rate, noise_multiplier=noise_multiplier, steps=steps), delta)
+        return quick_epsilon(drawn(rate), delta)
 
     def passes(rate: float) -> bool:
-        return rdp_epsilon([MechanismRun(sample_rate=rate, noise_multiplier=noise_multiplier, steps=steps)], delta) > (
-            2 * target + 1
-        )
+        return rdp_epsilon([drawn(rate)], delta) > 2 * target + 1
 
     low, high = LEAST_RATE, LEAST_RATE
     if spent(low) > target:
@@ -112,42 +117,38 @@ def sample_rate_for(target: float, *, delta: float, noise_multiplier: float, ste
     if spent(high) > target:
         high = float(brentq(lambda rate: spent(rate) - target, low, high, rtol=1e-5))
     digits = 4 - math.ceil(math.log10(high))
-    found = math.floor(high * 10**digits) / 10**digits
-    run = MechanismRun(sample_rate=found, noise_multiplier=noise_multiplier, steps=steps)
-    while epsilon([run], delta=delta) > target:
-        run = run.model_copy(update={"sample_rate": round(run.sample_rate - 10**-digits, digits)})
-    return run.sample_rate
+    found: float = math.floor(high * 10**digits) / 10**digits
+    while epsilon([drawn(found)], delta=delta) > target:
+        found = round(found - 10**-digits, digits)
+    return found
 
 
 def calibrated(spec: PrivacySpec) -> PrivacySpec:
     """The spec with the noise multiplier that its epsilon needs. Raises `ConfigError` if none is practical."""
     if spec.epsilon is None:
         raise ConfigError("there is neither an epsilon nor a noise multiplier", hint="give --epsilon")
-    noise_multiplier = noise_multiplier_for(
-        spec.epsilon, delta=spec.delta, sample_rate=spec.sample_rate, steps=spec.steps
-    )
+    run = run_of(spec.model_copy(update={"noise_multiplier": 1.0}))
+    noise_multiplier = noise_multiplier_for(spec.epsilon, delta=spec.delta, run=run)
     return spec.model_copy(update={"noise_multiplier": noise_multiplier})
 
 
-@dataclass(frozen=True)
 class EpsilonCurve:
-    """What a run has spent so far, never understated: computed at a few steps, and in between that of the next one.
+    """What a run has spent so far, never understated and for next to nothing: a few microseconds a step.
 
-    A run computes it at most `points` times, so the live display costs nothing to speak of.
+    In between it is RDP's upper bound, which is linear in steps, at most that of the whole run; at the end it is PLD's.
+    Where the sampling is unknown to RDP, it is that of the whole run from the first step on.
     """
 
-    run: MechanismRun
-    delta: float
-    points: int = 25
-    _known: dict[int, float] = field(default_factory=dict, repr=False)
+    def __init__(self, run: MechanismRun, *, delta: float) -> None:
+        self._run, self._delta = run, delta
+        self._whole = quick_epsilon(run, delta)
+        self._one_step = None if run.truncate_at else rdp_of_one_step(run)
 
     def upper_bound(self, steps: int) -> float:
         """An epsilon that `steps` steps have not passed."""
-        stride = math.ceil(self.run.steps / self.points)
-        at = min(self.run.steps, math.ceil(steps / stride) * stride)
-        if at not in self._known:
-            self._known[at] = quick_epsilon(self.run.model_copy(update={"steps": at}), self.delta)
-        return self._known[at]
+        if self._one_step is None or steps >= self._run.steps:
+            return self._whole
+        return min(self._whole, epsilon_of_rdp(steps * self._one_step, self._delta))
 
 
 def _enough_by_rdp(run: Callable[[float], MechanismRun], target: float, delta: float) -> float:

@@ -1,7 +1,7 @@
 """Pictures of a privacy budget: epsilon over steps, noise against batch, the best attack."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +16,30 @@ from dpmed.privacy.explain import Explained
 from dpmed.privacy.meaning import receiver_curve
 from dpmed.privacy.mechanisms import MechanismRun
 from dpmed.privacy.planning import Batch
+from dpmed.privacy.planning import batches as planned
 
 POINTS = 25
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#666666"
 COARSE = 1e-3
+STYLES = ("o:", "o-", "o--")
+"""Fewer steps, the account's own, more."""
 FORMATS = (".png", ".svg", ".pdf")
 
 
 def draw(account: Account, explained: Explained, path: Path, *, limit: float | None = None) -> None:
-    """Write a chart in the format of `path`: one panel, with batches to compare two, with attacks three.
+    """Write a chart in the format of `path`: one panel; with batches to compare two more, with attacks another.
 
     `limit` is the epsilon that may not be passed.
     """
-    panels = [True, bool(explained.batches), explained.attacks is not None]
-    figure = Figure(figsize=(5.2 * sum(panels), 4.2), layout="constrained")
-    axes = iter(np.ravel(figure.subplots(1, sum(panels), squeeze=False)))
+    plans = _plans(account, explained.batches) if explained.batches else {}
+    count = 1 + (2 if plans else 0) + (explained.attacks is not None)
+    rows = 2 if count == 4 else 1
+    figure = Figure(figsize=(5.2 * count / rows, 4.2 * rows), layout="constrained")
+    axes = iter(np.ravel(figure.subplots(rows, count // rows, squeeze=False)))
     _over_steps(next(axes), account, limit)
-    if explained.batches:
-        _against_batch(next(axes), account, explained.batches)
+    if plans:
+        _noise_against_batch(next(axes), account, plans)
+        _signal_against_batch(next(axes), account, plans)
     if explained.attacks is not None:
         _attack(next(axes), account)
     with written_aside(path) as aside:
@@ -76,31 +82,56 @@ def _over_steps(axes: Axes, account: Account, limit: float | None) -> None:
     axes.margins(x=0.02)
 
 
-def _against_batch(axes: Axes, account: Account, batches: Sequence[Batch]) -> None:
-    sizes = [batch.expected_batch_size for batch in batches]
-    noises = [batch.noise_per_patient for batch in batches]
-    axes.loglog(sizes, noises, "o-", color=BLUE)
-    axes.set_yticks(ticks := np.geomspace(min(noises), max(noises), 5), [f"{tick:.2g}" for tick in ticks])
-    run = account.single
-    assert run is not None and account.patients is not None, "batches are compared for one run of a known cohort"
-    own = run.sample_rate * account.patients
-    axes.loglog([own], [run.noise_multiplier / own], "o", color=RED, markersize=9, fillstyle="none")
-    for batch in batches:
-        axes.annotate(
-            f"{batch.noise_multiplier:.2f}",
-            (batch.expected_batch_size, batch.noise_per_patient),
-            xytext=(4, 5),
-            textcoords="offset points",
-            fontsize=8,
-            color=GREY,
-        )
-    axes.set_xticks(sizes, [f"{size}" for size in sizes])
-    axes.minorticks_off()
-    axes.set(
-        xlabel=f"expected batch, of {account.patients} patients (numbers: noise multiplier)",
-        ylabel="noise in the mean gradient, in clip norms",
-        title=f"Same epsilon {account.epsilon:.2f}, {run.steps} steps",
+def _plans(account: Account, batches: Sequence[Batch]) -> dict[int, Sequence[Batch]]:
+    """Expected batches at the account's own epsilon, for its own steps and for a quarter and four times as many."""
+    run, patients = account.single, account.patients
+    assert run is not None and patients is not None and account.epsilon, "batches are of one run of a known cohort"
+    few, many = (
+        planned(target=account.epsilon, delta=account.delta, steps=steps, patients=patients)
+        for steps in (max(1, run.steps // 4), 4 * run.steps)
     )
+    return {few[0].steps: few, run.steps: batches, many[0].steps: many}
+
+
+def _noise_against_batch(axes: Axes, account: Account, plans: dict[int, Sequence[Batch]]) -> None:
+    for style, (steps, batches) in zip(STYLES, plans.items(), strict=True):
+        sizes = [batch.expected_batch_size for batch in batches]
+        axes.plot(sizes, [batch.noise_multiplier for batch in batches], style, color=BLUE, label=f"{steps} steps")
+    axes.set(yscale="log", ylabel="noise multiplier", title=f"Noise that keeps epsilon at {account.epsilon:.2f}")
+    noises = [batch.noise_multiplier for batches in plans.values() for batch in batches]
+    _plan(axes, account, plans, lambda run, _: run.noise_multiplier, noises)
+
+
+def _signal_against_batch(axes: Axes, account: Account, plans: dict[int, Sequence[Batch]]) -> None:
+    for style, (steps, batches) in zip(STYLES, plans.items(), strict=True):
+        sizes = [batch.expected_batch_size for batch in batches]
+        axes.plot(sizes, [batch.signal_to_noise for batch in batches], style, color=BLUE, label=f"{steps} steps")
+    axes.set(yscale="log", ylabel="signal to noise of the whole run", title="Worth of other batches, same epsilon")
+    signals = [batch.signal_to_noise for batches in plans.values() for batch in batches]
+    _plan(axes, account, plans, lambda run, own: math.sqrt(run.steps) * own / run.noise_multiplier, signals)
+
+
+def _plan(
+    axes: Axes,
+    account: Account,
+    plans: dict[int, Sequence[Batch]],
+    height: Callable[[MechanismRun, float], float],
+    values: Sequence[float],
+) -> None:
+    """What both planning panels share: a logarithmic batch axis in whole patients, and a ring around the account."""
+    run, patients = account.single, account.patients
+    assert run is not None and patients is not None, "checked before"
+    own = run.sample_rate * patients
+    axes.plot(
+        [own], [height(run, own)], "o", color=RED, markersize=10, fillstyle="none", linestyle="none", label="this"
+    )
+    sizes = [batch.expected_batch_size for batch in plans[run.steps]]
+    ticks = np.geomspace(min(values), max(values), 6)
+    axes.set(xscale="log", xlabel=f"expected batch, of {patients} patients")
+    axes.minorticks_off()
+    axes.set_xticks(sizes, [f"{size}" for size in sizes])
+    axes.set_yticks(ticks, [f"{tick:.2g}" if tick < 10 else f"{tick:.0f}" for tick in ticks])
+    axes.legend(frameon=False)
 
 
 def _attack(axes: Axes, account: Account) -> None:

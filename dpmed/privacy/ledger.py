@@ -31,6 +31,11 @@ class Ledger:
         return tuple(self._entries)
 
     @property
+    def is_torn(self) -> bool:
+        """Whether a crash cut off a line that was being written."""
+        return self._chain.is_torn
+
+    @property
     def head(self) -> str:
         """The digest of the last line."""
         return self._chain.head

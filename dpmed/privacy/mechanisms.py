@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Self
 
 from dp_accounting.dp_event import (
     ComposedDpEvent,
@@ -12,30 +11,15 @@ from dp_accounting.dp_event import (
     SelfComposedDpEvent,
     TruncatedSubsampledGaussianDpEvent,
 )
-from pydantic import model_validator
 
-from dpmed.core.record import Record
-from dpmed.core.specs import Count, Entry, Positive, Rate
+from dpmed.core.specs import Count, Drawing, Entry, Positive, PrivacySpec
 
 
-class MechanismRun(Record):
-    """`steps` equal steps: each patient in with `sample_rate`, noise of `noise_multiplier` times the bound.
+class MechanismRun(Drawing):
+    """`steps` equal steps: who is drawn, and noise of `noise_multiplier` times the bound."""
 
-    With `truncate_at`, a draw of more patients than that is cut down to a random choice of so many (truncated Poisson
-    sampling, Ganesh et al. 2025, arXiv:2508.15089); its cost depends on the number of `patients`, which is public.
-    """
-
-    sample_rate: Rate
     noise_multiplier: Positive
     steps: Count
-    truncate_at: Count | None = None
-    patients: Count | None = None
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.truncate_at is None) != (self.patients is None):
-            raise ValueError("truncate_at needs the number of patients, and only it does")
-        return self
 
     def event(self) -> DpEvent:
         """The mechanism as a dp-accounting value."""
@@ -56,6 +40,12 @@ def composed(runs: Sequence[MechanismRun]) -> DpEvent:
     return ComposedDpEvent([run.event() for run in runs])
 
 
+def run_of(spec: PrivacySpec) -> MechanismRun:
+    """A whole run of a calibrated spec."""
+    assert spec.noise_multiplier is not None, "only a calibrated spec is a mechanism"
+    return MechanismRun(**spec.drawing, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
+
+
 def mechanism_runs(entries: Iterable[Entry]) -> tuple[MechanismRun, ...]:
     """A ledger's entries as composable runs, equal neighbours merged. Steps without noise have no mechanism.
 
@@ -64,8 +54,5 @@ def mechanism_runs(entries: Iterable[Entry]) -> tuple[MechanismRun, ...]:
     entries = tuple(entries)
     if any(entry.mechanism == "none" for entry in entries):
         raise ValueError("a step without noise has no finite epsilon")
-    groups = groupby(entries, key=lambda entry: (entry.sample_rate, entry.noise_multiplier))
-    return tuple(
-        MechanismRun(sample_rate=rate, noise_multiplier=noise, steps=len(list(group)))
-        for (rate, noise), group in groups
-    )
+    groups = groupby(entries, key=lambda entry: {**entry.drawing, "noise_multiplier": entry.noise_multiplier})
+    return tuple(MechanismRun(**numbers, steps=len(list(group))) for numbers, group in groups)

@@ -1,20 +1,42 @@
-"""The only way from a clipped sum to something that may be released."""
+"""The only way from a clipped sum to something that may be released.
 
+Real numbers carry the proof; a machine has floating-point ones, and the gaps between those that `sum + noise` can take
+depend on the sum: an attacker who looks at the last digits can rule sums out (Mironov 2012, Holohan & Braghin 2021).
+Here sum and noise are rounded, each for itself, to whole multiples of one power of two, and added exactly. What is
+released is then the rounded Gaussian mechanism on a lattice that is the same for every sum: its last digits come from
+the noise alone. Rounding the noise is post-processing; rounding the sum moves two neighbouring sums apart by at most
+one lattice spacing a weight, for which the bound is raised before noise is scaled to it. The accounting stays exact.
+"""
+
+import math
+from typing import Protocol
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from dpmed.privacy.entropy import SecureSource
 from dpmed.privacy.gradients import ClippedSum, NoisyGradient
+
+GRAIN = 2.0**-20
+"""How much of the bound rounding all weights may add to it."""
+
+
+class Normals(Protocol):
+    """Something that draws standard normals for one step."""
+
+    def normals(self, count: int) -> np.ndarray:
+        """`count` float64 numbers."""
+        ...
 
 
 def add_noise(
-    clipped: ClippedSum, *, noise_multiplier: float, expected_batch_size: float, source: SecureSource
+    clipped: ClippedSum, *, noise_multiplier: float, expected_batch_size: float, source: Normals
 ) -> NoisyGradient:
     """Add Gaussian noise of standard deviation `noise_multiplier * l2_bound` to the sum, then divide.
 
     Guarantees: the noise is scaled to the bound that the sum itself carries, so the two cannot drift apart; the
-    divisor is fixed in advance, so the realised number of patients shows nowhere; noise is drawn and added in float64
-    and rounded once, at the end.
+    divisor is fixed in advance, so the realised number of patients shows nowhere; sum and noise are whole multiples of
+    `spacing`, added without rounding, and rounded once to the weights' precision, at the end.
 
     | case | result |
     |---|---|
@@ -24,13 +46,21 @@ def add_noise(
     """
     if clipped.l2_bound is None or not noise_multiplier > 0:
         raise ValueError("noise needs a bounded sum and a positive noise_multiplier")
-    scale = noise_multiplier * clipped.l2_bound
+    sizes = [value.numel() for value in clipped.values.values()]
+    step = spacing(clipped.l2_bound, sum(sizes))
+    scale = noise_multiplier * clipped.l2_bound * (1 + GRAIN)
+    parts = np.split(scale * source.normals(sum(sizes)), np.cumsum(sizes)[:-1])
     return NoisyGradient(
         {
-            name: ((value.double() + scale * _normals_like(value, source)) / expected_batch_size).to(value.dtype)
-            for name, value in clipped.values.items()
+            name: _released(value, torch.from_numpy(part).view(value.shape), step, expected_batch_size)
+            for (name, value), part in zip(clipped.values.items(), parts, strict=True)
         }
     )
+
+
+def spacing(l2_bound: float, count: int) -> float:
+    """The lattice: the largest power of two of which one in each of `count` weights is at most `GRAIN` of the bound."""
+    return float(2.0 ** math.floor(math.log2(GRAIN * l2_bound / math.sqrt(count))))
 
 
 def without_noise(clipped: ClippedSum, *, expected_batch_size: float) -> NoisyGradient:
@@ -38,5 +68,7 @@ def without_noise(clipped: ClippedSum, *, expected_batch_size: float) -> NoisyGr
     return NoisyGradient({name: value / expected_batch_size for name, value in clipped.values.items()})
 
 
-def _normals_like(value: Tensor, source: SecureSource) -> Tensor:
-    return torch.from_numpy(source.normals(value.numel())).view(value.shape)
+def _released(value: Tensor, noise: Tensor, step: float, expected_batch_size: float) -> Tensor:
+    """Whole numbers below 2^53 and powers of two: division, rounding and addition are exact up to the last line."""
+    multiples = (value.double() / step).round() + (noise.to(value.device) / step).round()
+    return (multiples * step / expected_batch_size).to(value.dtype)

@@ -23,10 +23,7 @@ class Numbers(Record):
 def of_numbers(numbers: Numbers, by: Counting) -> Account:
     """The account of bare numbers. Raises `ConfigError` for a number out of range, and for too few or too many."""
     _check(numbers, by)
-    run = _solved(numbers, by.delta or 0.0)
-    if numbers.truncate_at is not None:
-        run = run.model_copy(update={"truncate_at": numbers.truncate_at, "patients": numbers.patients})
-    return of_runs("these numbers", [run], by, patients=numbers.patients)
+    return of_runs("these numbers", [_solved(numbers, by.delta or 0.0)], by, patients=numbers.patients)
 
 
 def _check(numbers: Numbers, by: Counting) -> None:
@@ -51,10 +48,10 @@ def _check(numbers: Numbers, by: Counting) -> None:
             raise ConfigError(f"{option} is out of range", hint="rate in (0, 1], counts at least 1, the others above 0")
     if numbers.truncate_at is not None and numbers.patients is None:
         raise ConfigError("what truncation costs depends on the size of the cohort", hint="add --patients N")
-    if target is not None and (by.neighbouring == "replace-one" or numbers.truncate_at is not None):
+    if target is not None and by.neighbouring == "replace-one":
         raise ConfigError(
-            "a target is met under add-or-remove-one with plain Poisson sampling",
-            hint="find the number first, then ask for its epsilon with --neighbouring or --truncate-at",
+            "a target is met under add-or-remove-one",
+            hint="find the number first, then ask for its epsilon with --neighbouring replace-one",
         )
 
 
@@ -65,11 +62,17 @@ def _solved(numbers: Numbers, delta: float) -> MechanismRun:
         numbers.steps,
         numbers.target_epsilon,
     )
-    if target is not None and rate is not None and steps is not None:
-        noise = noise_multiplier_for(target, delta=delta, sample_rate=rate, steps=steps)
-    elif target is not None and rate is not None and noise is not None:
-        steps = steps_for(target, delta=delta, sample_rate=rate, noise_multiplier=noise)
-    elif target is not None and noise is not None and steps is not None:
-        rate = sample_rate_for(target, delta=delta, noise_multiplier=noise, steps=steps)
-    assert rate is not None and noise is not None and steps is not None, "checked before"
-    return MechanismRun(sample_rate=rate, noise_multiplier=noise, steps=steps)
+    run = MechanismRun(  # what is looked for is 1 until it is found
+        sample_rate=rate or 1.0,
+        noise_multiplier=noise or 1.0,
+        steps=steps or 1,
+        truncate_at=numbers.truncate_at,
+        patients=numbers.patients if numbers.truncate_at else None,
+    )
+    if target is None:
+        return run
+    if noise is None:
+        return run.model_copy(update={"noise_multiplier": noise_multiplier_for(target, delta=delta, run=run)})
+    if steps is None:
+        return run.model_copy(update={"steps": steps_for(target, delta=delta, run=run)})
+    return run.model_copy(update={"sample_rate": sample_rate_for(target, delta=delta, run=run)})

@@ -1,6 +1,11 @@
-"""Who takes part in a step: each patient alone decides by a secret coin (Poisson sampling)."""
+"""Who takes part in a step: each patient alone decides by a secret coin (Poisson sampling).
+
+A machine of fixed shapes may cut large draws down, at a price that is counted. Nothing else is offered.
+"""
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from dpmed.privacy.entropy import SecureSource
 
@@ -20,3 +25,17 @@ def poisson_sample(patients: Sequence[str], sample_rate: float, source: SecureSo
         raise ValueError("sample_rate must be above 0 and at most 1")
     coins = source.uniforms(len(patients))
     return tuple(patient for patient, coin in zip(patients, coins, strict=True) if coin < sample_rate)
+
+
+def truncated(drawn: Sequence[str], most: int, source: SecureSource) -> tuple[str, ...]:
+    """A draw cut down to `most` of its patients, chosen evenly at random (arXiv:2508.15089). Secret.
+
+    | case | result |
+    |---|---|
+    | no more than `most` | the draw as it is |
+    | more | so many of them, in their order |
+    """
+    if len(drawn) <= most:
+        return tuple(drawn)
+    chosen = np.argsort(source.uniforms(len(drawn)))[:most]
+    return tuple(drawn[index] for index in sorted(chosen))

@@ -1,11 +1,13 @@
 """From a recipe and the size of a cohort to what a run promises."""
 
+from scipy.stats import binom
+
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.recipe import PrivacyRecipe
 from dpmed.core.specs import ClippingSpec, PrivacySpec
 from dpmed.privacy.accounting import check_noise
 from dpmed.privacy.calibration import calibrated
-from dpmed.privacy.mechanisms import MechanismRun
+from dpmed.privacy.mechanisms import run_of
 
 
 def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) -> PrivacySpec:
@@ -26,6 +28,8 @@ def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) 
         delta=recipe.delta,
         clipping=ClippingSpec(mode=recipe.clipping, l2_clip_norm=recipe.clip_norm if private else None),
         sample_rate=recipe.expected_batch_size / patients,
+        truncate_at=_truncate_at(recipe, patients),
+        patients=patients if recipe.sampling == "truncated-poisson" else None,
         expected_batch_size=recipe.expected_batch_size,
         steps=recipe.steps,
         noise_multiplier=recipe.noise_multiplier if private else 0.0,
@@ -33,6 +37,13 @@ def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) 
     if spec.noise_multiplier is None:
         return calibrated(spec)
     if private:
-        run = MechanismRun(sample_rate=spec.sample_rate, noise_multiplier=spec.noise_multiplier, steps=spec.steps)
-        check_noise([run], delta=spec.delta)
+        check_noise([run_of(spec)], delta=spec.delta)
     return spec
+
+
+def _truncate_at(recipe: PrivacyRecipe, patients: int) -> int | None:
+    """The recipe's own, or so many patients that all steps together exceed them with a hundredth of delta at most."""
+    if recipe.sampling != "truncated-poisson" or recipe.truncate_at is not None:
+        return recipe.truncate_at
+    tail = recipe.delta / 100 / recipe.steps
+    return int(binom.isf(tail, patients, recipe.expected_batch_size / patients)) + 1

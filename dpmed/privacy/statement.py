@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dpmed.core.errors import MismatchError
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Attacks, Entry, Statement
-from dpmed.privacy.accounting import agrees, epsilon, second_opinions
+from dpmed.privacy.accounting import agrees, epsilon, in_numbers, second_opinions
 from dpmed.privacy.meaning import attacks, in_words
 from dpmed.privacy.mechanisms import mechanism_runs
 
 SAMPLING = "each step drew each training patient independently with the stated sample rate (Poisson), from OS entropy"
+TRUNCATED = "draws of more than {most} patients were cut to so many at random; what that costs is counted"
 NUMBER_IS_PUBLIC = "the number of training patients is public; it fixes the divisor of every step"
 RECIPE_IS_PUBLIC = "the recipe was not chosen by looking at these patients; a search on them costs more"
 PUBLIC_START = "the weights that training started from were made without these patients"
@@ -39,7 +40,7 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
     opinions = {} if spent is None else second_opinions(runs, delta=delta)
     if spent is not None and not agrees(spent, opinions):
         raise MismatchError(
-            f"the accountants disagree: PLD {spent:.4f}, PRV {opinions['prv']:.4f}, RDP {opinions['rdp']:.4f}",
+            f"the accountants disagree: {in_numbers({'pld': spent, **opinions}, digits=4)}",
             hint="do not release this run; report these numbers with the recipe",
         )
     bounds, words = None, NO_GUARANTEE.format(why=why)
@@ -50,6 +51,7 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
     return Statement(
         epsilon=spent,
         delta=delta,
+        sampling=_sampling(config),
         second_opinions=opinions,
         noise_multiplier=last.noise_multiplier if last else 0.0,
         sample_rate=last.sample_rate if last else 0.0,
@@ -73,8 +75,14 @@ def _why_invalid(config: RunConfig, entries: Sequence[Entry]) -> str:
     return ""
 
 
+def _sampling(config: RunConfig) -> str:
+    return "truncated Poisson" if config.privacy and config.privacy.truncate_at else "Poisson"
+
+
 def _assumptions(config: RunConfig) -> tuple[str, ...]:
-    always = (SAMPLING, NUMBER_IS_PUBLIC, RECIPE_IS_PUBLIC)
+    most = config.privacy.truncate_at if config.privacy else None
+    truncation = (TRUNCATED.format(most=most),) if most else ()
+    always = (SAMPLING, *truncation, NUMBER_IS_PUBLIC, RECIPE_IS_PUBLIC)
     start = (PUBLIC_START,) if config.init_sha256 else ()
     delta = config.recipe.privacy.delta
     if delta * config.patients < 1:
@@ -90,8 +98,8 @@ def _words(spent: float, opinions: dict[str, float], bounds: Attacks, config: Ru
     return (
         f"For any one training patient, with all scans: whatever is released is at most e^epsilon times as likely with "
         f"that patient as without, and the other way round, but for a probability of about delta. Epsilon {spent:.3f} "
-        f"at delta {config.recipe.privacy.delta:g}, per patient, add-or-remove-one, by the PLD accountant (Opacus: PRV "
-        f"{opinions['prv']:.3f}, RDP {opinions['rdp']:.3f}), with patients drawn by Poisson sampling. It covers the "
-        f"weights and what else of the training is in release/; it does not cover metrics on held-out patients, "
-        f"curator/, or other runs on the same patients. {in_words(bounds)}"
+        f"at delta {config.recipe.privacy.delta:g}, per patient, add-or-remove-one, by the PLD accountant (Opacus: "
+        f"{in_numbers(opinions)}), with patients drawn by {_sampling(config)} sampling. It covers the weights and what "
+        f"else of the training is in release/; it does not cover metrics on held-out patients, curator/, or other runs "
+        f"on the same patients. {in_words(bounds)}"
     )

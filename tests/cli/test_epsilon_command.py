@@ -1,6 +1,9 @@
 """`dpmed epsilon`: every form answers with the same keys, and a wrong question gets a cure."""
 
 import json
+import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +91,15 @@ def test_a_wrong_question_gets_exit_code_2_and_a_hint(capsys, words):
 def test_a_missing_dataset_and_a_missing_run_have_their_codes(capsys, tmp_path):
     assert main(["epsilon", "--data", str(tmp_path)]) == 3
     assert main(["epsilon", str(tmp_path)]) == 8
+
+
+def test_bare_numbers_are_answered_within_two_seconds():
+    """Counted in seconds of computing: how long a busy machine makes it wait is not its doing."""
+    words = [sys.executable, "-m", "dpmed", "epsilon", *NUMBERS, "--noise-multiplier", "4"]
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(words, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) < 2

@@ -52,18 +52,29 @@ def test_a_line_is_on_the_disk_when_append_returns(path):
         assert Chain(path).head == head
 
 
-@given(cut=st.integers(min_value=1))
+@given(cut=st.integers(min_value=0))
 def test_a_last_line_torn_by_a_crash_is_dropped_and_appending_goes_on(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("chain") / "ledger.jsonl"
     written(path, 3)
     content = path.read_bytes()
     last = content[: content.rfind(b"\n", 0, -1) + 1]
-    path.write_bytes(content[: -1 - cut % (len(content) - len(last))])
+    left = cut % (len(content) - len(last) - 1)
+    path.write_bytes(last + content[len(last) : len(last) + left])
     chain = Chain(path)
-    assert len(chain.records) == 2
+    assert len(chain.records) == 2 and chain.is_torn == (left > 0)
     chain.append({"step": 2})
     assert path.read_bytes().startswith(last)
     assert len(Chain(path).records) == 3
+
+
+def test_a_whole_last_line_that_lacks_its_line_end_counts(path):
+    written(path, 3)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    chain = Chain(path)
+    assert len(chain.records) == 3 and not chain.is_torn
+    chain.append({"step": 3})
+    assert path.read_bytes().startswith(content) and len(Chain(path).records) == 4
 
 
 @given(position=st.integers(min_value=0), mask=st.integers(min_value=1, max_value=255))

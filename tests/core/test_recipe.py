@@ -26,6 +26,8 @@ OTHER = {
     "privacy.expected_batch_size": ("9", 9),
     "privacy.steps": ("11", 11),
     "privacy.noise_multiplier": ("1.7", 1.7),
+    "privacy.sampling": ("truncated-poisson", "truncated-poisson"),
+    "privacy.truncate_at": ("70", 70),
     "optimizer.name": ("sgd", "sgd"),
     "optimizer.learning_rate": ("0.02", 0.02),
     "optimizer.momentum": ("0.1", 0.1),
@@ -43,6 +45,9 @@ OTHER = {
     "hardware.checkpoint_seconds": ("0", 0.0),
 }
 
+NEEDS = {"privacy.truncate_at": ["privacy.sampling=truncated-poisson"]}
+"""What has to be set with a key."""
+
 
 def at(recipe: Recipe, key: str):
     value = recipe
@@ -58,7 +63,7 @@ def test_this_table_knows_every_key():
 @pytest.mark.parametrize("key", known_keys())
 def test_set_reaches_every_key(key):
     text, value = OTHER[key]
-    assert at(load_recipe("covid-ct", settings=[f"{key}={text}"]), key) == value
+    assert at(load_recipe("covid-ct", settings=[*NEEDS.get(key, ()), f"{key}={text}"]), key) == value
 
 
 def test_the_last_setting_of_a_key_wins():
@@ -158,3 +163,15 @@ def test_a_damaged_recipe_file_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "fixed", "without-replacement"])
+def test_sampling_whose_epsilon_is_not_exact_is_refused_with_the_reason(sampling):
+    with pytest.raises(ConfigError, match=r"at least 10\.0 where 3\.24 is said"):
+        load_recipe("covid-ct", settings=[f"privacy.sampling={sampling}"])
+
+
+def test_a_truncation_that_would_be_ignored_or_drop_most_patients_is_refused():
+    for settings in (["privacy.truncate_at=90"], [*NEEDS["privacy.truncate_at"], "privacy.truncate_at=10"]):
+        with pytest.raises(ConfigError, match="truncate_at"):
+            load_recipe("covid-ct", settings=settings)

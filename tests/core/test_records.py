@@ -47,8 +47,8 @@ def test_what_is_written_is_what_is_read():
 
 def test_a_damaged_record_is_refused_without_its_values():
     with pytest.raises(MismatchError) as refusal:
-        Entry.from_json('{"step": "DOE^JANE"}')
-    assert "step" in refusal.value.message
+        Entry.from_json('{"sample_rate": "DOE^JANE"}')
+    assert "sample_rate" in refusal.value.message
     assert "DOE" not in refusal.value.message
 
 

@@ -185,3 +185,15 @@ def test_no_generator_state_is_written(tiny_request):
     tensors, metadata = load_tensors(tiny_request.run.state / "checkpoint.safetensors")
     assert {name.split("/")[0] for name in tensors} == {"weights", "average", "optimizer"}
     assert metadata.keys() == {"ledger_head"}
+
+
+def test_a_truncated_run_takes_no_more_patients_than_it_says_and_pays_for_it(tiny_request):
+    sampling = {"sampling": "truncated-poisson", "truncate_at": 6, "noise_multiplier": 4.0}
+    done = _finish(_changed(tiny_request, privacy=sampling))
+    taken = [json.loads(line)["patients"] for line in tiny_request.run.metrics.read_text().splitlines()]
+    assert len(taken) == 8 and max(taken) <= 6
+    runs = mechanism_runs(Ledger(tiny_request.run.ledger).entries)
+    assert (runs[0].truncate_at, runs[0].patients) == (6, 12)
+    plain = [run.model_copy(update={"truncate_at": None, "patients": None}) for run in runs]
+    assert done.statement.epsilon > epsilon(plain, delta=1e-2)
+    assert "truncated Poisson" in done.statement.words and any("cut" in line for line in done.statement.assumptions)

@@ -7,11 +7,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from dpmed.privacy.entropy import SecureSource
 from dpmed.privacy.gradients import ClippedSum, CuratorNotes
-from dpmed.privacy.noise import add_noise, without_noise
+from dpmed.privacy.noise import GRAIN, add_noise, spacing, without_noise
 
 NOTES = CuratorNotes(patients=0, loss_sum=0.0, clipped=0)
 
@@ -100,3 +102,52 @@ def test_noise_of_other_steps_processes_and_resumes_is_unrelated():
         worker.join()
     correlation = np.corrcoef(draws) - np.eye(len(draws))
     assert np.abs(correlation).max() < 6 / np.sqrt(count)
+
+
+def _last_digits(sums: torch.Tensor, *, on_lattice: bool) -> np.ndarray:
+    """Whether each released number is a multiple of 2^-53: every float64 from 0.5 on is, few smaller ones are."""
+    if on_lattice:
+        total = ClippedSum({"w": sums}, 1.0, NOTES)
+        noisy = add_noise(total, noise_multiplier=1.0, expected_batch_size=1.0, source=SecureSource.system())
+        released = noisy.values["w"].numpy()
+    else:
+        released = sums.numpy() + SecureSource.system().normals(len(sums))
+    return np.ldexp(released, 53) % 1 == 0
+
+
+def test_the_gaps_between_floats_tell_nothing_about_the_sum():
+    """Mironov's attack: added as floats, a sum of 1 leaves other last digits than a sum of 0; on the lattice not."""
+    count = 20_000
+    without, with_patient = torch.zeros(count, dtype=torch.float64), torch.ones(count, dtype=torch.float64)
+    naive = [_last_digits(sums, on_lattice=False).mean() for sums in (without, with_patient)]
+    assert naive[1] - naive[0] > 0.2
+    ours = [_last_digits(sums, on_lattice=True).mean() for sums in (without, with_patient)]
+    assert ours == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("total", [0.0, 0.3, 1 / 3, 1e-9])
+def test_last_digits_come_from_the_noise_alone(total):
+    count = 64_000
+    sums = ClippedSum({"w": torch.full((count,), total, dtype=torch.float64)}, 1.0, NOTES)
+    noisy = add_noise(sums, noise_multiplier=1.0, expected_batch_size=1.0, source=SecureSource.system())
+    multiples = (noisy.values["w"] / spacing(1.0, count)).numpy()
+    assert (multiples == np.round(multiples)).all()
+    digits = np.bincount((multiples % 16).astype(int), minlength=16)
+    assert stats.chisquare(digits).pvalue > 1e-6
+
+
+@given(st.integers(1, 400), st.floats(1e-4, 1e4), st.integers(0, 10_000))
+def test_rounding_moves_neighbouring_sums_apart_by_no_more_than_the_noise_is_scaled_for(count, bound, seed):
+    generator = np.random.default_rng(seed)
+    others, patient = generator.normal(size=count) * 50 * bound, generator.normal(size=count)
+    patient *= bound / np.linalg.norm(patient)
+    step = spacing(bound, count)
+    apart = np.round((others + patient) / step) - np.round(others / step)
+    assert np.linalg.norm(apart * step) <= bound * (1 + GRAIN) * (1 + 1e-9)
+
+
+def test_the_lattice_is_a_power_of_two_far_below_the_noise():
+    for bound, count in ((1.0, 1), (0.3, 20_000), (1e-3, 10**8)):
+        step = spacing(bound, count)
+        assert np.frexp(step)[0] == 0.5
+        assert GRAIN * bound / 2 < step * np.sqrt(count) <= GRAIN * bound
