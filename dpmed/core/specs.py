@@ -107,6 +107,7 @@ class HardwareFlags(Record):
     """How fast and where; never changes a released number beyond float tolerance.
 
     `nano_batch` is the most patients in flight; fewer are where `memory_limit_gib` (0: half of what is free) says so.
+    `workers` are threads that fetch patients ahead; with none, each is fetched when its turn comes.
     """
 
     device: Device = "auto"
@@ -114,7 +115,7 @@ class HardwareFlags(Record):
     nano_batch: Count = 16
     memory_limit_gib: Annotated[float, Field(ge=0)] = 0.0
     precision: Precision = "float32"
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0)] = 2
     threads: Annotated[int, Field(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
 

@@ -3,6 +3,7 @@
 One resampling by MONAI's batched affine layer; its dictionary transforms take ten times as long, one draw at a time.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from monai.networks.layers.spatial_transforms import AffineTransform
@@ -43,16 +44,16 @@ def augmented(
 
 def _moves(draws: int, space: torch.Size, random: torch.Generator) -> Float[Tensor, "draw axis axis"]:
     """Affine matrices over coordinates from -1 to 1, columns first and slices last, as torch resamples."""
-    mirror, turn, zoom, right, down = _uniform(5, draws, random)
-    angle, scale = TURN * turn, torch.exp(ZOOM * zoom)
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    mirrored = torch.where(mirror < 0, -1.0, 1.0)
+    mirror, turn, zoom, right, down = _uniform(5, draws, random).numpy()
+    angle, scale = TURN * turn, np.exp(ZOOM * zoom)  # numpy is several times as fast on a handful of numbers
+    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+    mirrored = np.where(mirror < 0, np.float32(-1), np.float32(1))
     rows_per_column = space[-2] / space[-1]
-    moves = torch.eye(len(space) + 1).repeat(draws, 1, 1)
+    moves = np.tile(np.eye(len(space) + 1, dtype=np.float32), (draws, 1, 1))
     moves[:, 0, 0], moves[:, 0, 1] = mirrored * cos, -mirrored * sin * rows_per_column
     moves[:, 1, 0], moves[:, 1, 1] = sin / rows_per_column, cos
     moves[:, 0, -1], moves[:, 1, -1] = SHIFT * right, SHIFT * down
-    return moves
+    return torch.from_numpy(moves)
 
 
 def _recoloured(image: Float[Tensor, "draw channel *space"], random: torch.Generator) -> Tensor:

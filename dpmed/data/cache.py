@@ -11,6 +11,9 @@ from dpmed.core.recipe import DataRecipe
 from dpmed.data.pipeline import BACKGROUND, files_of, pipeline, settings_digest
 from dpmed.data.prepared import PreparedCase, is_intact, load, prepared, save
 
+MOST_OPEN = 4096
+"""Mapped files: a mapping takes no memory that the system could not take back, but systems bound their number."""
+
 
 class CaseCache:
     """Prepared cases in `cache/<settings>/<case>-<content>.safetensors`, or none kept if `cache` is None.
@@ -22,22 +25,27 @@ class CaseCache:
     def __init__(self, folder: Path, recipe: DataRecipe, scheme: LabelScheme | None, *, cache: Path | None) -> None:
         self.folder, self.recipe, self.scheme = folder, recipe, scheme
         self._home = cache / settings_digest(recipe, scheme) if cache is not None else None
+        self._open: dict[str, PreparedCase] = {}
 
     def prepare(self, case: Case) -> None:
         """Make sure that the case is in the cache, to the bit as it was written."""
         path = self._path(case)
         if path is not None and not is_intact(path):
             save(self._make(case), path)
+            self._open.pop(case.case, None)
 
     def read(self, case: Case) -> PreparedCase:
-        """The case from the cache, put there first if need be."""
-        path = self._path(case)
+        """The case from the cache, put there first if need be; its file stays mapped, to be read again."""
+        path = self._path(case) if case.case not in self._open else None
         if path is None:
-            return self._make(case)
+            return self._open.get(case.case) or self._make(case)
         found = load(path)
         if found is None:
             found = self._make(case)
             save(found, path)
+            found = load(path) or found  # mapped, so that what stays open is not held in memory
+        if len(self._open) < MOST_OPEN:
+            self._open[case.case] = found
         return found
 
     def _path(self, case: Case) -> Path | None:

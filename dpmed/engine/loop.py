@@ -13,7 +13,7 @@ from dpmed.core.specs import HardwareFlags
 from dpmed.data import PatientDataset
 from dpmed.data.tensors import PatientTensors
 from dpmed.engine.checkpoint import Checkpoint, save_checkpoint
-from dpmed.engine.feed import fetch_ahead
+from dpmed.engine.feed import Feed
 from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.plan import Plan
 from dpmed.privacy.gradients import CuratorNotes
@@ -42,23 +42,23 @@ class Loop:
         """
         steps = self.plan.spec.steps
         saved = time.monotonic()
-        for step in range(len(self.ledger.entries), steps):
-            began = time.monotonic()
-            notes = self._take(step)
-            now = time.monotonic()
-            self._write_metrics(step, notes, now - began)
-            yield self._event(step + 1, now - began)
-            if step + 1 == steps or should_stop():
-                break
-            if now - saved >= self.flags.checkpoint_seconds:
-                self._save()
-                saved = time.monotonic()
-        self._save()
+        with self._feed(range(len(self.ledger.entries), steps)) as feed:
+            for step in range(len(self.ledger.entries), steps):
+                began, waited = time.monotonic(), feed.waited
+                notes = self._take(step, feed)
+                now = time.monotonic()
+                self._write_metrics(step, notes, seconds=now - began, waited=feed.waited - waited)
+                yield self._event(step + 1, now - began)
+                if step + 1 == steps or should_stop():
+                    break
+                if now - saved >= self.flags.checkpoint_seconds:
+                    self._save()
+                    saved = time.monotonic()
+            self._save()
 
-    def _take(self, step: int) -> CuratorNotes:
-        patients = self.plan.sample(step)
+    def _take(self, step: int, feed: Feed) -> CuratorNotes:
         self.backend.load(self.optimizer.weights)
-        clipped = self.backend.clipped_sum(self._fetch(patients, step))
+        clipped = self.backend.clipped_sum(feed.step(step))
         self.ledger.append(self.plan.entry(step))  # spend first: a crash over-counts, never under-counts
         self.optimizer.apply(self.plan.add_noise(clipped, step), step=step, steps=self.plan.spec.steps)
         return clipped.notes
@@ -74,14 +74,17 @@ class Loop:
             patients_per_second=spec.expected_batch_size / seconds,
         )
 
-    def _fetch(self, patients: tuple[str, ...], step: int) -> Iterator[PatientTensors]:
-        workers, ahead = self.flags.workers, 2 * self.flags.nano_batch
-        return fetch_ahead(patients, lambda name: self.data.fetch(name, step=step), workers=workers, ahead=ahead)
+    def _feed(self, steps: range) -> Feed:
+        def fetch(patient: str, step: int) -> PatientTensors:
+            return self.data.fetch(patient, step=step)
+
+        flags = self.flags
+        return Feed(self.plan.sample, fetch, steps=steps, workers=flags.workers, ahead=2 * flags.nano_batch)
 
     def _save(self) -> None:
         save_checkpoint(self.state, Checkpoint(self.optimizer.state(), self.ledger.head))
 
-    def _write_metrics(self, step: int, notes: CuratorNotes, seconds: float) -> None:
+    def _write_metrics(self, step: int, notes: CuratorNotes, *, seconds: float, waited: float) -> None:
         mean_loss = notes.loss_sum / notes.patients if notes.patients and math.isfinite(notes.loss_sum) else None
         line = {
             "step": step,
@@ -89,6 +92,7 @@ class Loop:
             "clipped": notes.clipped,
             "loss": mean_loss,
             "seconds": seconds,
+            "waited_for_data": waited,
         }
         with self.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")

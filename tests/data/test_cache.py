@@ -56,16 +56,23 @@ def test_a_cache_hit_reads_no_image(brains, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "garbage", "lacking"])
 def test_a_damaged_cache_file_is_made_again_when_read(brains, tmp_path: Path, damage: str) -> None:
-    data = brains.dataset(cache=tmp_path)
-    before = fetched(data)
+    before = fetched(brains.dataset(cache=tmp_path))
     for path in files(tmp_path):
         content = path.read_bytes()
         if damage == "lacking":
             save_file({"image": load_file(path)["image"]}, path)
         else:
             path.write_bytes({"truncated": content[:-100], "emptied": b"", "garbage": b"\xff" * 500}[damage])
-    assert equal(fetched(data), before)
+    assert equal(fetched(brains.dataset(cache=tmp_path)), before)
     assert all("regions" in load_file(path) for path in files(tmp_path))
+
+
+def test_a_case_that_was_read_is_not_held_in_memory(brains, tmp_path: Path) -> None:
+    """What stays open is mapped from its file, on Linux to be seen among the process's mappings."""
+    data = brains.dataset(cache=tmp_path)
+    fetched(data)
+    if (maps := Path("/proc/self/maps")).exists():
+        assert {line.split()[-1] for line in maps.read_text().splitlines()} >= set(map(str, files(tmp_path)))
 
 
 def test_one_flipped_bit_is_found_by_prepare(brains, tmp_path: Path) -> None:
