@@ -12,12 +12,14 @@ from dpmed.backends.base import Weights
 from dpmed.backends.capacity import free_bytes, keep_freed_memory, most_at_once
 from dpmed.backends.engines import engine
 from dpmed.backends.fused import Fused
+from dpmed.backends.precision import half_precision
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, check_private, loss_function
 from dpmed.privacy.gradients import ClippedSum
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+"""Of weights, images and sums."""
 
 
 class TorchBackend:
@@ -36,6 +38,8 @@ class TorchBackend:
         self._dtype = DTYPES[flags.precision]
         self._model: nn.Module = build(model).to(self._device, self._dtype)
         check_private(self._model)
+        if flags.precision == "bfloat16":
+            half_precision(self._model, self._device.type)
         self._loss = loss_function(task)
         self._clipping = clipping
         self._flags = flags

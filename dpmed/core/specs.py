@@ -20,7 +20,7 @@ Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
 ClippingMode = Literal["flat", "per-layer", "automatic"]
 Engine = Literal["auto", "nano", "vmap", "fused"]
 Sampling = Literal["poisson", "truncated-poisson"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "bfloat16"]
 Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "none"]
 
 
@@ -107,6 +107,7 @@ class HardwareFlags(Record):
     """How fast and where; never changes a released number beyond float tolerance.
 
     `nano_batch` is the most patients in flight; fewer are where `memory_limit_gib` (0: half of what is free) says so.
+    `bfloat16` multiplies in half precision and keeps weights, norms and sums in float32 (autocast).
     `workers` are threads that fetch patients ahead; with none, each is fetched when its turn comes.
     """
 

@@ -61,3 +61,13 @@ def test_a_right_backend_passes(engine):
 def test_a_wrong_backend_is_stopped_before_it_sees_a_patient(mutant):
     with pytest.raises(DeviceError, match="self-check"):
         _check(mutant("cpu"), "nano")
+
+
+def test_a_network_that_needs_more_digits_than_bfloat16_has_is_refused():
+    """A ResNet that ends in one voxel: normalising eight values in three digits leaves nothing of the gradient."""
+    model = ModelSpec(name="resnet10-gn", spatial_dims=3, in_channels=1, out_channels=1, width=8)
+    flags = HardwareFlags(engine="fused", precision="bfloat16")
+    patients = synthetic_patients(TASK, channels=1, size=(32, 32, 32), draws=1, patients=2)
+    with pytest.raises(DeviceError, match="bfloat16") as caught:
+        check_conformance(TorchBackend("cpu"), model=model, task=TASK, flags=flags, patients=patients)
+    assert "float32" in caught.value.hint

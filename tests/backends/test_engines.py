@@ -5,6 +5,7 @@ import torch
 
 from dpmed.backends import open_backend
 from dpmed.backends.conformance import plain_gradient, synthetic_patients
+from dpmed.backends.torch_backend import DTYPES
 from dpmed.core.errors import DeviceError
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
@@ -37,7 +38,7 @@ def _sum(engine: str, model: ModelSpec, task: TaskSpec, patients, clipping, **fl
 
 def _weights(model: ModelSpec, precision: str) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
-    return {name: tensor.to(getattr(torch, precision)) for name, tensor in build(model).state_dict().items()}
+    return {name: tensor.to(DTYPES[precision]) for name, tensor in build(model).state_dict().items()}
 
 
 def _patients(task: TaskSpec, dims: int, *, draws: int, patients: int) -> tuple[PatientTensors, ...]:
@@ -71,6 +72,28 @@ def test_every_engine_agrees_with_nano_in_float32(name, dims, task, engine, draw
     clipping = ClippingSpec(l2_clip_norm=0.1)
     both = [_sum(e, _spec(name, dims, task), task, patients, clipping) for e in (engine, "nano")]
     assert _distance(*both) < 1e-4
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
+@pytest.mark.parametrize("draws", [1, 3])
+def test_half_precision_moves_the_sum_of_a_unet_by_a_few_per_cent(dims, engine, draws):
+    patients = _patients(TUMOUR, dims, draws=draws, patients=3)
+    clipping, model = ClippingSpec(l2_clip_norm=0.1), _spec("unet", dims, TUMOUR)
+    half = _sum(engine, model, TUMOUR, patients, clipping, precision="bfloat16")
+    full = _sum("nano", model, TUMOUR, patients, clipping)
+    assert {value.dtype for value in half.values.values()} == {torch.float32}
+    assert 1e-4 < _distance(half, full) < 0.1
+
+
+@pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
+def test_half_precision_clips_to_the_same_bound(engine):
+    """Norms are taken in float32 of what is added up, so rounding cannot lift a patient over the bound."""
+    model, clipping = _spec("unet", 2, TUMOUR), ClippingSpec(l2_clip_norm=0.05)
+    for patient in _patients(TUMOUR, 2, draws=2, patients=3):
+        alone = _sum(engine, model, TUMOUR, [patient], clipping, precision="bfloat16")
+        norm = sum(value.double().square().sum() for value in alone.values.values()).sqrt()
+        assert float(norm) <= 0.05 * (1 + 1e-5)
 
 
 @pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])

@@ -10,6 +10,7 @@ from dpmed.backends.engines import engine, nano
 from dpmed.backends.fused import Fused
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.convolution import Geometry
+from dpmed.backends.precision import half_precision
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
@@ -137,6 +138,20 @@ def test_output_padding_and_padding_of_other_kinds():
 @pytest.mark.parametrize("draws", [1, 4])
 def test_other_layers(layers, draws):
     agree(network(*layers), patients((6, 5), draws=draws))
+
+
+@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost"])
+@pytest.mark.parametrize("middle", [(nn.GroupNorm(2, 6), nn.PReLU()), (nn.LayerNorm((9, 8)), "any"), ()])
+def test_half_precision_agrees_whatever_the_way(way, middle):
+    layers = [nn.Conv2d(6, 6, 1, padding="same") if layer == "any" else layer for layer in middle]
+    model = network(convolution(2, padding=1), *layers, nn.Tanh(), convolution_of_six(2), nn.Linear(8, 3)).float()
+    half_precision(model, "cpu")
+    cohort = [PatientTensors(p.inputs.float(), p.targets.float()) for p in patients((4, 9, 8))]
+    one = nano(model, loss, cohort, CLIP, 1).values
+    other = Fused(Forced(way))(model, loss, cohort, CLIP, 2).values
+    distance = sum((other[name] - value).square().sum() for name, value in one.items()).sqrt()
+    assert distance < 0.02 * sum(value.square().sum() for value in one.values()).sqrt()
+    assert {value.dtype for value in other.values()} == {torch.float32}
 
 
 def test_words_are_embedded_for_each_patient_alone():

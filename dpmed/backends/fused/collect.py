@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dpmed.backends.precision import raised
+
 PerPatient = Float[Tensor, "patient *shape"]
 Squares = Float[Tensor, "patient"]
 
@@ -44,7 +46,8 @@ class Collector:
         return self.patients, self.draws
 
     def keep(self, name: str, gradient: PerPatient) -> None:
-        """Add to every patient's gradient of a weight."""
+        """Add to every patient's gradient of a weight, in the precision of sums."""
+        gradient = raised(gradient)
         self.kept[name] = self.kept[name] + gradient if name in self.kept else gradient
 
     def over_draws(self, values: Float[Tensor, "image *shape"]) -> PerPatient:
@@ -62,7 +65,7 @@ class Collector:
     def weighted(self, name: str, weights: Float[Tensor, "patient"]) -> Tensor:
         """The sum over patients of a weight's gradients. A weight of zero drops a patient, whatever is in it."""
         if name in self.later:
-            return self.later[name].weighted(weights)
+            return raised(self.later[name].weighted(weights))
         gradient = self.kept[name]
         # Zero times infinity is not a number: who has no weight is left out, not multiplied.
         if not weights.all():
@@ -73,6 +76,6 @@ class Collector:
 
     def _squares(self, name: str) -> Squares:
         if name in self.later:
-            return self.later[name].squares
+            return raised(self.later[name].squares)
         norms: Squares = torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
         return norms.square()

@@ -10,6 +10,7 @@ from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
 from dpmed.backends.fused.convolution import Geometry, is_lone_volume
 from dpmed.backends.fused.tap import Saved
+from dpmed.backends.precision import lowered, raised
 
 
 def is_plain(layer: _ConvNd) -> bool:
@@ -34,11 +35,12 @@ class ConvTap:
     def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
         """As the layer does it."""
         layer, shape = self._layer, self._geometry
+        inputs = lowered(inputs)
         is_lone = is_lone_volume(inputs) and shape.groups == 1
         output: Tensor = torch.ops.aten.convolution(
             inputs.to_mkldnn() if is_lone else inputs,
-            layer.weight,
-            layer.bias,
+            layer.weight.to(inputs.dtype),
+            None if layer.bias is None else layer.bias.to(inputs.dtype),
             shape.stride,
             shape.padding,
             shape.dilation,
@@ -52,6 +54,7 @@ class ConvTap:
         self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
     ) -> Tensor | None:
         """The stock kernel for the input; whole gradients of the weight where they are small, else norms now."""
+        inputs = inputs.to(outputs.dtype)
         self._collect(inputs, outputs, collector, once=once)
         return self._input_gradient(inputs, outputs) if wants_input else None
 
@@ -63,7 +66,7 @@ class ConvTap:
         gradient, *_ = torch.ops.aten.convolution_backward(
             outputs,
             inputs,
-            layer.weight,
+            layer.weight.to(outputs.dtype),
             None,
             shape.stride,
             shape.padding,
@@ -124,10 +127,11 @@ class _WeightedBatch:
             if not len(present):
                 return over.new_zeros(self._geometry.shape)
             factors, over, made = factors[present], over[present], made[present]
-        return self._geometry.batch_gradient(over, made * factors.view(-1, *[1] * (made.dim() - 1)))
+        scaled = made * factors.view(-1, *[1] * (made.dim() - 1))
+        return self._geometry.batch_gradient(over, scaled.to(over.dtype))
 
 
 def _one_by_one(geometry: Geometry, over: Tensor, made: Tensor, patients: int) -> Tensor:
     """Squared norms without ever holding more than one patient's gradient."""
     pairs = zip(over.chunk(patients), made.chunk(patients), strict=True)
-    return torch.stack([geometry.batch_gradient(one, other).square().sum() for one, other in pairs])
+    return torch.stack([raised(geometry.batch_gradient(one, other)).square().sum() for one, other in pairs])

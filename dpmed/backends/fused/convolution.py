@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dpmed.backends.precision import raised
+
 Sized = Float[Tensor, "image channel *space"]
 
 
@@ -40,7 +42,7 @@ class Geometry:
     def by_patient(self, inputs: Sized, outputs: Sized, patients: int) -> Tensor:
         """Patient after patient by the stock kernel."""
         pairs = zip(inputs.chunk(patients), outputs.chunk(patients), strict=True)
-        return torch.stack([self.batch_gradient(one, other) for one, other in pairs])
+        return torch.stack([raised(self.batch_gradient(one, other)) for one, other in pairs])
 
     def grouped(self, inputs: Sized, outputs: Sized, patients: int) -> Tensor:
         """All at once, each patient a group of channels of one wide convolution."""
@@ -52,7 +54,7 @@ class Geometry:
 
     def unfolded(self, inputs: Sized, outputs: Sized, patients: int) -> Tensor:
         """As products of matrices: the patches under the kernel times the gradient of what it made of them."""
-        products = torch.bmm(outputs.flatten(2), self._patches(inputs).transpose(1, 2))
+        products = raised(torch.bmm(outputs.flatten(2), self._patches(inputs).transpose(1, 2)))
         return products.view(patients, -1, *self.shape).sum(1)
 
     def ghost_squares(self, inputs: Sized, outputs: Sized, patients: int) -> Float[Tensor, "patient"]:
@@ -62,7 +64,7 @@ class Geometry:
         for each place that they have under the kernel.
         """
         draws = len(inputs) // patients
-        pixels, made = (_draws_behind(images.flatten(2), patients) for images in (inputs, outputs))
+        pixels, made = (_draws_behind(raised(images).flatten(2), patients) for images in (inputs, outputs))
         of_made = torch.bmm(made.transpose(1, 2), made)
         pairs = torch.bmm(pixels.transpose(1, 2), pixels).view(patients, *2 * (draws, *inputs.shape[2:]))
         patches = of_made.new_zeros(patients, *2 * (draws, *outputs.shape[2:]))

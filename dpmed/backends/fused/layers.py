@@ -2,7 +2,7 @@
 
 import copy
 
-from torch import Tensor, autograd, enable_grad, nn
+from torch import Tensor, autocast, autograd, enable_grad, nn
 from torch.func import functional_call, vjp, vmap
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -15,6 +15,7 @@ from dpmed.backends.fused.linear_tap import LinearTap
 from dpmed.backends.fused.norm_taps import LayerTap, NormTap
 from dpmed.backends.fused.slope_tap import SlopeTap
 from dpmed.backends.fused.tap import Saved, Tap
+from dpmed.backends.precision import raised
 
 
 def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
@@ -43,8 +44,9 @@ class AnyTap:
         self._layer, self._names = copy.copy(layer), names  # a copy, whose forward stays as it is
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
-        """As the layer does it."""
-        return self._layer(inputs), ()
+        """As the layer does it, in full precision."""
+        with autocast(inputs.device.type, enabled=False):
+            return self._layer(raised(inputs)), ()
 
     def backward(
         self,
@@ -57,6 +59,7 @@ class AnyTap:
         wants_input: bool,
     ) -> Tensor | None:
         """Each patient's gradient, kept whole."""
+        inputs, outputs = raised(inputs), raised(outputs)
         self._collect(inputs, outputs, collector)
         return self._input_gradient(inputs, outputs) if wants_input else None
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
 from dpmed.backends.fused.tap import Saved
+from dpmed.backends.precision import raised
 
 
 class LinearTap:
@@ -16,14 +17,14 @@ class LinearTap:
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
         """As the layer does it."""
-        return nn.functional.linear(inputs, self._layer.weight, self._layer.bias), ()
+        return nn.functional.linear(inputs, self._layer.weight, self._layer.bias), ()  # autocast knows this one
 
     def backward(
         self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
     ) -> Tensor | None:
         """Whole gradients, or norms from inner products where a patient has few positions."""
-        self._collect(inputs, outputs, collector, once=once)
-        return outputs @ self._layer.weight if wants_input else None
+        self._collect(inputs.to(outputs.dtype), outputs, collector, once=once)
+        return outputs @ self._layer.weight.to(outputs.dtype) if wants_input else None
 
     def _collect(self, inputs: Tensor, outputs: Tensor, collector: Collector, *, once: bool) -> None:
         rows = inputs.reshape(collector.patients, -1, inputs.shape[-1])
@@ -34,7 +35,8 @@ class LinearTap:
             return
         many = collector.patients * self._layer.weight.numel() > SPARE_VALUES
         if once and many and collector.patients * rows.shape[1] ** 2 <= MOST_PAIRS:
-            squares = (torch.bmm(rows, rows.transpose(1, 2)) * torch.bmm(made, made.transpose(1, 2))).sum((1, 2))
+            of_rows, of_made = (torch.bmm(each, each.transpose(1, 2)) for each in (raised(rows), raised(made)))
+            squares = (of_rows * of_made).sum((1, 2))
             collector.later[self._names["weight"]] = Later(
                 squares, lambda weights: _weighted_linear(rows, made, weights)
             )
@@ -44,5 +46,5 @@ class LinearTap:
 
 def _weighted_linear(rows: Tensor, made: Tensor, weights: Tensor) -> Tensor:
     present = weights.nonzero().squeeze(1)
-    scaled = made[present] * weights[present].view(-1, 1, 1)
+    scaled = (made[present] * weights[present].view(-1, 1, 1)).to(rows.dtype)
     return scaled.flatten(0, 1).transpose(0, 1) @ rows[present].flatten(0, 1)

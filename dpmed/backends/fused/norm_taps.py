@@ -6,6 +6,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from dpmed.backends.fused.collect import Collector
 from dpmed.backends.fused.tap import Saved
+from dpmed.backends.precision import raised
 
 
 class NormTap:
@@ -16,7 +17,7 @@ class NormTap:
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
         """As the layer does it; keeps mean and inverse deviation of every group."""
-        inputs = inputs.contiguous()
+        inputs = raised(inputs).contiguous()
         count, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
         output, mean, inverse = torch.ops.aten.native_group_norm(
             inputs, self._layer.weight, self._layer.bias, count, channels, size, self._groups, self._layer.eps
@@ -41,8 +42,8 @@ class NormTap:
         images, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
         weight = self._layer.weight
         gradient, scale, shift = torch.ops.aten.native_group_norm_backward(
-            outputs.contiguous(),
-            inputs.contiguous(),
+            raised(outputs).contiguous(),
+            raised(inputs).contiguous(),
             mean.view(1, -1),
             inverse.view(1, -1),
             weight.detach().repeat(images),
@@ -68,7 +69,7 @@ class LayerTap:
         """As the layer does it; keeps mean and inverse deviation."""
         layer = self._layer
         output, mean, inverse = torch.native_layer_norm(
-            inputs, layer.normalized_shape, layer.weight, layer.bias, layer.eps
+            raised(inputs), layer.normalized_shape, layer.weight, layer.bias, layer.eps
         )
         return output, (mean, inverse)
 
@@ -84,6 +85,7 @@ class LayerTap:
     ) -> Tensor | None:
         """The stock kernel for the input; the rest is a product and a sum."""
         mean, inverse = saved
+        inputs, outputs = raised(inputs), raised(outputs)
         layer, shape = self._layer, self._layer.normalized_shape
         for name, each in (("weight", outputs * (inputs - mean) * inverse), ("bias", outputs)):
             if name in self._names:

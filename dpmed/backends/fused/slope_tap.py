@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from dpmed.backends.fused.collect import Collector
 from dpmed.backends.fused.tap import Saved
+from dpmed.backends.precision import raised
 
 
 class SlopeTap:
@@ -30,10 +31,11 @@ class SlopeTap:
         """The stock kernel, whose gradient of the slope is each value's own until it is added up."""
         gradient: Tensor
         gradient, each = torch.ops.aten._prelu_kernel_backward(outputs, inputs, self._slopes(inputs))
+        each = raised(each)
         slopes = collector.over_draws(each.flatten(2).sum(2) if each.dim() > 2 else each)
         collector.keep(self._name, slopes if self._layer.num_parameters > 1 else slopes.sum(1, keepdim=True))
         return gradient
 
     def _slopes(self, inputs: Tensor) -> Tensor:
-        """In the shape that spreads over channels, the second axis."""
-        return self._layer.weight.detach().view(-1, *[1] * (inputs.dim() - 2))
+        """In the shape that spreads over channels, the second axis, and in their precision."""
+        return self._layer.weight.detach().to(inputs.dtype).view(-1, *[1] * (inputs.dim() - 2))
