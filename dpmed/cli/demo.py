@@ -92,8 +92,8 @@ def _tell(task: Task, folder: Path, output: Output, talk: Sequence[str]) -> dict
     source, data, run = (folder / kind / task.name for kind in ("sample_data", "data", "runs"))
     ingest = [str(source / word) if word.endswith(".csv") else word for word in task.ingest]
     commands: dict[str, list[str]] = {
-        # Generated slices have no text in their pixels, and reading each would take longer than all the rest.
-        "ingest": ["ingest", str(source), *ingest, "--pixels", "ignore", "--out", str(data)],
+        # Generated scans have neither text in their pixels nor faces, and looking would take longer than all the rest.
+        "ingest": ["ingest", str(source), *ingest, "--pixels", "ignore", "--faces", "ignore", "--out", str(data)],
         "train": ["train", task.recipe, *task.train, "--data", str(data), "--run", str(run)],
         "epsilon": ["epsilon", str(run)],
         "evaluate": ["evaluate", str(run), "--data", str(data)],

@@ -59,7 +59,8 @@ class Output:
     def fail(self, error: DpmedError) -> None:
         """One line of cause, one of cure; as JSON too if asked for."""
         talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-        talk.print(f"error: {error.message}")
+        was_asked = error.exit_code == ExitCode.INTERRUPTED  # to stop when told to is no error
+        talk.print(error.message if was_asked else f"error: {error.message}")
         if error.hint:
             talk.print(f"hint: {error.hint}")
         if self.json:

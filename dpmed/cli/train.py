@@ -112,12 +112,14 @@ def stopping_gently(output: Output) -> Iterator[Callable[[], bool]]:
 
 def _follow(events: Iterator[Any], output: Output, meter: Meter) -> "TrainDone":
     done: Any = None
+    meter.update(Progress("getting ready", 0, 1))  # checks, calibration, a look for the fastest engine: seconds
     for event in events:
         if isinstance(event, Note):
             output.detail(event.text)
         elif isinstance(event, Progress):
             meter.update(event)
         elif isinstance(event, StepDone):
+            meter.update(Progress("getting ready", 1, 1))
             meter.update(Progress("training steps", event.step, event.steps), note=_live(event))
         else:
             done = event

@@ -127,7 +127,7 @@ def test_ctrl_c_is_130_with_a_word_on_how_to_go_on(capfd, recipes_raise):
     recipes_raise(KeyboardInterrupt())
     assert main(["recipes", "--json"]) == ExitCode.INTERRUPTED
     shown, talk = capfd.readouterr()
-    assert talk.startswith("error: interrupted\nhint: ")
+    assert talk.startswith("interrupted\nhint: ")
     assert json.loads(shown)["exit_code"] == ExitCode.INTERRUPTED
 
 
