@@ -1,6 +1,8 @@
 """`dpmed ingest`: scans in, a scrubbed dataset out."""
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -160,7 +162,7 @@ def _run(request: "IngestRequest", output: Output) -> "IngestResult":
     from dpmed.ingest import IngestDone, ingest
 
     try:
-        with output.progress() as meter:
+        with _stoppable(), output.progress() as meter:
             for event in ingest(request):
                 if isinstance(event, Progress):
                     meter.update(event)
@@ -173,6 +175,16 @@ def _run(request: "IngestRequest", output: Output) -> "IngestResult":
             "interrupted; what is finished is kept", hint="go on with the same command and --resume"
         ) from None
     raise AssertionError("an ingest ends with IngestDone")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Whoever ends the program politely, as schedulers do, is answered like Ctrl-C: nothing half written stays."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _limit(out: Path, epsilon: float, delta: float) -> None:

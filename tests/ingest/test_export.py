@@ -1,7 +1,9 @@
 """`dpmed ingest --format dicom`: the same objects for any number of workers, whole after any stop."""
 
 import json
+import os
 import shutil
+import signal
 
 import pydicom
 import pytest
@@ -76,14 +78,15 @@ def test_the_same_key_gives_the_same_objects_whatever_the_workers(source, export
     assert contents(tmp_path / "two") == contents(exported)
 
 
-def test_a_stopped_export_goes_on_to_the_same_end(source, exported, tmp_path, monkeypatch):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_export_goes_on_to_the_same_end(source, exported, tmp_path, monkeypatch, how):
     out, add, calls = tmp_path / "out", journal.Journal.add, []
 
     def interrupted(self, *arguments):
         add(self, *arguments)
         calls.append(1)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), how)
 
     monkeypatch.setattr(journal.Journal, "add", interrupted)
     assert export(source, out, "-q", key=exported) == ExitCode.INTERRUPTED
@@ -92,6 +95,7 @@ def test_a_stopped_export_goes_on_to_the_same_end(source, exported, tmp_path, mo
     assert export(source, out, "-q", key=exported) == ExitCode.USAGE
     assert export(source, out, "--resume", "-q", key=exported) == ExitCode.DONE
     assert contents(out) == contents(exported)
+    assert (out / "manifest.json").read_bytes() == (exported / "manifest.json").read_bytes()
     assert not list(out.rglob(".*"))
 
 

@@ -197,6 +197,7 @@ def action(profile, keyword):
         ("PatientBirthDate", Action.EMPTY, Action.EMPTY, Action.EMPTY),
         ("PatientAge", Action.DROP, Action.CAP, Action.CAP),
         ("PatientSex", Action.EMPTY, Action.KEEP, Action.KEEP),
+        ("AcquisitionContextSequence", Action.EMPTY, Action.DESCEND, Action.DESCEND),
         ("EthnicGroup", Action.DROP, Action.DROP, Action.DROP),
         ("SmokingStatus", Action.DROP, Action.DROP, Action.KEEP),
         ("PatientAddress", Action.DROP, Action.DROP, Action.ZIP3),

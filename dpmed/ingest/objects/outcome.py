@@ -139,7 +139,8 @@ def _removed(outcomes: Sequence[Written]) -> dict[str, int]:
     for outcome in outcomes:
         counts.update(outcome.removed)
         counts[FILE_NAMES] += len(outcome.sha256)
-    return dict(counts.most_common())
+    # Equals by name: a resumed ingest has counted them in another order.
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _line(plan: Plan, source: Source, reason: Reason) -> HeldLine:

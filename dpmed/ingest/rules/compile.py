@@ -6,7 +6,7 @@ conformant is taken: Z where Z will do, else D.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cache
 
@@ -20,6 +20,8 @@ WHEN = frozenset({"DA", "DT", "TM"})
 BULK = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
 PATIENT_NAME, PATIENT_ID, PATIENT_AGE, PATIENT_ADDRESS = 0x00100010, 0x00100020, 0x00101010, 0x00101040
 ENCAPSULATED_DOCUMENT = 0x00420011
+ACQUISITION_CONTEXT = 0x00400555
+"""A sequence that may be empty and may not be absent, wherever it stands (PS3.3 C.7.6.14)."""
 CLASSES = (0x00080016, 0x0008001A, 0x0008001B, 0x00081150, 0x0008115A)
 """SOP Class UID and those that refer to one."""
 
@@ -148,6 +150,8 @@ def _special(profile: Profile, entries: Mapping[int, Entry]) -> dict[int, Entry]
         PATIENT_NAME: Entry(Action.PSEUDONYM, "PN", kinds[PATIENT_NAME]),
         PATIENT_ID: Entry(Action.PSEUDONYM, "LO", kinds[PATIENT_ID]),
     }
+    if entries[ACQUISITION_CONTEXT].action is Action.DROP:
+        special[ACQUISITION_CONTEXT] = replace(entries[ACQUISITION_CONTEXT], action=Action.EMPTY)
     if entries[PATIENT_AGE].action is Action.KEEP:
         special[PATIENT_AGE] = Entry(Action.CAP, "AS", kinds[PATIENT_AGE])
     if profile.zip3:
