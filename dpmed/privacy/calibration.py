@@ -148,7 +148,8 @@ class EpsilonCurve:
         """An epsilon that `steps` steps have not passed."""
         if self._one_step is None or steps >= self._run.steps:
             return self._whole
-        return min(self._whole, epsilon_of_rdp(steps * self._one_step, self._delta))
+        participations = -(-steps // self._run.bands)
+        return min(self._whole, epsilon_of_rdp(participations * self._one_step, self._delta))
 
 
 def _enough_by_rdp(run: Callable[[float], MechanismRun], target: float, delta: float) -> float:

@@ -21,6 +21,11 @@ class MechanismRun(Drawing):
     noise_multiplier: Positive
     steps: Count
 
+    @property
+    def participations(self) -> int:
+        """In how many of the steps a patient may be drawn: in all, or in every `bands`-th."""
+        return -(-self.steps // self.bands)
+
     def event(self) -> DpEvent:
         """The mechanism as a dp-accounting value."""
         if self.truncate_at is None or self.patients is None:
@@ -32,7 +37,7 @@ class MechanismRun(Drawing):
                 truncated_batch_size=self.truncate_at,
                 noise_multiplier=self.noise_multiplier,
             )
-        return SelfComposedDpEvent(step, self.steps)
+        return SelfComposedDpEvent(step, self.participations)
 
 
 def composed(runs: Sequence[MechanismRun]) -> DpEvent:
