@@ -1,12 +1,17 @@
 """Four of five numbers give the fifth: sample rate, noise multiplier, steps, delta, epsilon."""
 
+from dataclasses import replace
+
 from dpmed.core.errors import ConfigError
 from dpmed.core.record import Record
-from dpmed.privacy.account import Account, Counting, of_runs
+from dpmed.privacy.account import Account, Counting, fitting_delta, of_runs
 from dpmed.privacy.calibration import noise_multiplier_for, sample_rate_for, steps_for
 from dpmed.privacy.mechanisms import MechanismRun
 
-NEEDED = "--sample-rate, --noise-multiplier, --steps and --delta; --target-epsilon stands for one of the first three"
+NEEDED = (
+    "--sample-rate, --noise-multiplier, --steps, and --delta or --patients; --target-epsilon stands for one of the "
+    "first three"
+)
 
 
 class Numbers(Record):
@@ -22,7 +27,12 @@ class Numbers(Record):
 
 
 def of_numbers(numbers: Numbers, by: Counting) -> Account:
-    """The account of bare numbers. Raises `ConfigError` for a number out of range, and for too few or too many."""
+    """The account of bare numbers. Raises `ConfigError` for a number out of range, and for too few or too many.
+
+    Without a delta, but with the number of patients, delta is a tenth of one over that number.
+    """
+    if by.delta is None and numbers.patients:
+        by = replace(by, delta=fitting_delta(numbers.patients))
     _check(numbers, by)
     return of_runs("these numbers", [_solved(numbers, by.delta or 0.0)], by, patients=numbers.patients)
 

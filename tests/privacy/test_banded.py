@@ -63,8 +63,6 @@ def test_one_band_is_dp_sgd_to_the_bit():
     white = SecureSource.system().normals(1000)
     noise = BandedNoise(1, momentum=0.9)
     assert np.array_equal(noise.correlated(white), white) and np.array_equal(noise.correlated(white), white)
-    plain = MechanismRun(sample_rate=0.1, noise_multiplier=1.3, steps=75)
-    assert plain.model_copy(update={"bands": 1}).event() == plain.event()
     recipe = PrivacyRecipe(epsilon=3.0, expected_batch_size=20, steps=40)
     banded = recipe.model_copy(update={"mechanism": "bandmf", "bands": 1})
     assert privacy_spec(banded, patients=200) == privacy_spec(recipe, patients=200)
