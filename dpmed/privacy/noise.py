@@ -43,7 +43,8 @@ def add_noise(
     sizes = [value.numel() for value in clipped.values.values()]
     step = spacing(clipped.l2_bound, sum(sizes))
     scale = noise_multiplier * clipped.l2_bound * (1 + GRAIN)
-    parts = np.split(scale * draw(sum(sizes)), np.cumsum(sizes)[:-1])
+    noise = np.rint(draw(sum(sizes)) * (scale / step))
+    parts = np.split(noise, np.cumsum(sizes)[:-1])
     return NoisyGradient(
         {
             name: _released(value, torch.from_numpy(part).view(value.shape), step, expected_batch_size)
@@ -63,6 +64,6 @@ def without_noise(clipped: ClippedSum, *, expected_batch_size: float) -> NoisyGr
 
 
 def _released(value: Tensor, noise: Tensor, step: float, expected_batch_size: float) -> Tensor:
-    """Whole numbers below 2^53 and powers of two: division, rounding and addition are exact up to the last line."""
-    multiples = (value.double() / step).round() + (noise.to(value.device) / step).round()
-    return (multiples * step / expected_batch_size).to(value.dtype)
+    """`noise` in whole steps. Below 2^53 whole numbers add up exactly, and a power of two divides without rounding."""
+    multiples = (value.double() / step).round_().add_(noise.to(value.device))
+    return multiples.mul_(step).div_(expected_batch_size).to(value.dtype)
