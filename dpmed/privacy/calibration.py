@@ -155,7 +155,7 @@ def calibrated(spec: PrivacySpec) -> PrivacySpec:
 
 
 class EpsilonCurve:
-    """What a run has spent so far, never understated and for next to nothing: a few microseconds a step.
+    """What a run has spent so far, never understated, for less than a tenth of a millisecond a step.
 
     In between it is RDP's upper bound, which is linear in steps, at most that of the whole run; at the end it is PLD's.
     Where the sampling is unknown to RDP, it is that of the whole run from the first step on.
