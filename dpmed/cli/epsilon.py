@@ -51,6 +51,9 @@ def epsilon(
     truncate_at: Annotated[
         int | None, typer.Option(rich_help_panel=TARGETS, help="Larger draws are cut to so many patients.")
     ] = None,
+    bands: Annotated[
+        int, typer.Option(rich_help_panel=TARGETS, help="Of bandmf: patients are in so many groups, drawn in turn.")
+    ] = 1,
     accountant: Annotated[str, typer.Option(rich_help_panel=COUNTING, help="pld (reported), prv or rdp.")] = "pld",
     neighbouring: Annotated[
         str, typer.Option(rich_help_panel=COUNTING, help="add-or-remove-one (reported), replace-one or zero-out.")
@@ -95,6 +98,7 @@ def epsilon(
         target_epsilon=target_epsilon,
         patients=patients,
         truncate_at=truncate_at,
+        bands=bands,
     )
     folders = [RunFolder(run) for run in runs or ()]
     forms = (bool(folders), data is not None, numbers != Numbers())

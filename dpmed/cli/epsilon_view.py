@@ -48,8 +48,7 @@ def as_table(account: Account, more: "Explained | None", values: dict[str, Any])
     """What is shown on a terminal."""
     parts: list[RenderableType] = [_numbers(account, values)]
     if account.epsilon is not None:
-        is_truncated = any(run.truncate_at for run in account.runs)
-        sampling = "truncated Poisson" if is_truncated else "Poisson"
+        sampling = " or ".join(dict.fromkeys(run.sampling for run in account.runs)) or "Poisson"
         parts.append(WORDS.format(**values | {"accountant": account.accountant.upper(), "sampling": sampling}))
     if not account.valid:
         parts.append(f"NOT VALID: {account.why_invalid}")
@@ -68,8 +67,9 @@ def _numbers(account: Account, values: dict[str, Any]) -> Table:
         table.add_row(name.replace("_", " "), "several" if values[name] is None else f"{values[name]:g}")
     if account.patients is not None:
         table.add_row("patients", f"{account.patients}")
-        if values["sample_rate"] is not None:
-            table.add_row("expected batch", f"{values['sample_rate'] * account.patients:.4g}")
+        if account.single is not None:
+            run = account.single
+            table.add_row("expected batch", f"{run.sample_rate * account.patients / run.bands:.4g}")
     if account.limit is not None:
         table.add_row("lifetime budget", f"{account.limit.epsilon:g} at delta {account.limit.delta:g}")
     if account.verified:

@@ -135,7 +135,7 @@ def _show_estimate(output: Output, request: "TrainRequest", estimate: "Estimate"
     spec = estimate.spec
     lines = {
         "device, engine": f"{estimate.device}, {estimate.engine}",
-        "patients": f"{estimate.patients}, each in a step with probability {spec.sample_rate:.4f}",
+        "patients": f"{estimate.patients}, each in a step with probability {spec.sample_rate / spec.bands:.4f}",
         "model": f"{request.recipe.model.name}, {estimate.parameters:,} parameters",
         "steps": f"{spec.steps}",
         "epsilon": "none: no guarantee" if estimate.epsilon is None else _spent(estimate.epsilon, spec.delta),

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
 from dpmed.core.record import Record, describe
-from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability, Sampling
+from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability, Sampling, Training
 
 NO_OTHER_SAMPLING = (
     "only poisson and truncated-poisson are offered, because only their epsilon is known exactly; shuffled or fixed "
@@ -67,6 +67,9 @@ class PrivacyRecipe(Record):
 
     `sampling` is "poisson", or "truncated-poisson" for machines of fixed shapes: no step then takes more than
     `truncate_at` patients; None is so many that the cut costs next to nothing.
+
+    `mechanism` is "dp-sgd", or "bandmf", whose noise of one step is partly taken back by the `bands - 1` after it, and
+    in which a patient is drawn in every `bands`-th step at most; None is four.
     """
 
     epsilon: Positive = 8.0
@@ -76,6 +79,8 @@ class PrivacyRecipe(Record):
     expected_batch_size: Count = 32
     steps: Count = 100
     noise_multiplier: Positive | None = None
+    mechanism: Training = "dp-sgd"
+    bands: Count | None = None
     sampling: Sampling = "poisson"
     truncate_at: Count | None = None
 
@@ -87,7 +92,11 @@ class PrivacyRecipe(Record):
         return value
 
     @model_validator(mode="after")
-    def _truncation_is_whole(self) -> "PrivacyRecipe":
+    def _variants_fit(self) -> "PrivacyRecipe":
+        if self.bands is not None and self.mechanism != "bandmf":
+            raise ValueError("bands need mechanism bandmf")
+        if self.mechanism == "bandmf" and self.sampling != "poisson":
+            raise ValueError("what truncation costs under bandmf is not known; use one of the two")
         if self.truncate_at is not None and self.sampling != "truncated-poisson":
             raise ValueError("truncate_at needs sampling truncated-poisson")
         if self.truncate_at is not None and self.truncate_at < self.expected_batch_size:

@@ -21,7 +21,8 @@ ClippingMode = Literal["flat", "per-layer", "automatic"]
 Engine = Literal["auto", "nano", "vmap", "fused"]
 Sampling = Literal["poisson", "truncated-poisson"]
 Precision = Literal["float32", "float64", "bfloat16"]
-Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "none"]
+Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "bandmf", "none"]
+Training = Literal["dp-sgd", "bandmf"]
 
 
 class ClippingSpec(Record):
@@ -42,9 +43,13 @@ class Drawing(Record):
 
     With `truncate_at`, a draw of more patients than that is cut down to a random choice of so many (truncated Poisson
     sampling, Ganesh et al. 2025, arXiv:2508.15089); its cost depends on the number of `patients`, which is public.
+
+    With several `bands`, patients are in as many fixed groups, and each step draws from one group, in turn (cyclic
+    Poisson sampling, arXiv:2306.08153): `sample_rate` is that of the group whose turn it is.
     """
 
     sample_rate: Rate
+    bands: Count = 1
     truncate_at: Count | None = None
     patients: Count | None = None
 
@@ -52,7 +57,16 @@ class Drawing(Record):
     def _whole(self) -> Self:
         if (self.truncate_at is None) != (self.patients is None):
             raise ValueError("truncate_at needs the number of patients, and only it does")
+        if self.truncate_at is not None and self.bands > 1:
+            raise ValueError("what truncation costs in groups is not known")
         return self
+
+    @property
+    def sampling(self) -> str:
+        """Its name, in words."""
+        if self.bands > 1:
+            return "cyclic Poisson"
+        return "Poisson" if self.truncate_at is None else "truncated Poisson"
 
     @property
     def drawing(self) -> dict[str, Any]:
@@ -72,7 +86,8 @@ class Entry(Drawing):
 class PrivacySpec(Drawing):
     """What a run promises, all of it public. `noise_multiplier` is None until `privacy.calibration.calibrated`.
 
-    `expected_batch_size` is the fixed divisor of every step, `sample_rate` times the number of training patients.
+    `expected_batch_size` is the fixed divisor of every step, `sample_rate` times the number of training patients, or
+    of those in one group where there are several `bands`.
     """
 
     unit: Unit = "patient"
@@ -89,6 +104,8 @@ class PrivacySpec(Drawing):
         """What a step does, by name."""
         if self.noise_multiplier == 0:
             return "none"
+        if self.bands > 1:
+            return "bandmf"
         return "poisson-subsampled-gaussian" if self.truncate_at is None else "truncated-poisson-subsampled-gaussian"
 
     def entry(self, step: int) -> Entry:

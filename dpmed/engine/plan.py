@@ -1,12 +1,14 @@
 """One object that binds the vault's parts, so that what is sampled, noised and written down cannot drift apart."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from dpmed.core.specs import Entry, PrivacySpec
+from dpmed.privacy.banded import BandedNoise
 from dpmed.privacy.entropy import SecureSource
 from dpmed.privacy.gradients import ClippedSum, NoisyGradient
 from dpmed.privacy.noise import add_noise, without_noise
-from dpmed.privacy.sampling import poisson_sample, truncated
+from dpmed.privacy.sampling import of_turn, poisson_sample, truncated
 
 
 @dataclass(frozen=True)
@@ -16,17 +18,21 @@ class Plan:
     Each draw takes a new generator keyed by the operating system, so nothing about past or future draws is ever held
     in memory or written to disk, and a resumed run repeats no noise. `demo_seed` fixes the keys instead: the run is
     then reproducible and its statement INVALID. With `private` False nothing is clipped, noised or promised.
+
+    With several bands the noise of the last steps is held in memory, and nowhere else, to be partly taken back by the
+    next; `momentum`, the optimizer's, decides by how much.
     """
 
     spec: PrivacySpec
     patients: tuple[str, ...]
     private: bool = True
     demo_seed: int | None = None
+    momentum: float = 0.0
 
     def sample(self, step: int) -> tuple[str, ...]:
-        """The patients of a step: each one is in it with probability `sample_rate`, independently. Secret."""
+        """The patients of a step: each whose turn it is with probability `sample_rate`, independently. Secret."""
         source = self._source("sampling", step)
-        drawn = poisson_sample(self.patients, self.spec.sample_rate, source)
+        drawn = poisson_sample(of_turn(self.patients, step, self.spec.bands), self.spec.sample_rate, source)
         return drawn if self.spec.truncate_at is None else truncated(drawn, self.spec.truncate_at, source)
 
     def entry(self, step: int) -> Entry:
@@ -41,8 +47,12 @@ class Plan:
             clipped,
             noise_multiplier=self._noise_multiplier,
             expected_batch_size=self.spec.expected_batch_size,
-            source=self._source("noise", step),
+            draw=lambda count: self._banded.correlated(self._source("noise", step).normals(count)),
         )
+
+    @cached_property
+    def _banded(self) -> BandedNoise:
+        return BandedNoise(self.spec.bands, momentum=self.momentum)
 
     @property
     def _noise_multiplier(self) -> float:

@@ -44,7 +44,8 @@ def prepare(request: TrainRequest) -> Prepared:
     check_image_size(model.name, recipe.data.image_size)
     check_private(build(model))
     spec = privacy_spec(recipe.privacy, patients=len(data.patients), private=request.private)
-    plan = Plan(spec, data.patients, private=request.private, demo_seed=request.demo_seed)
+    momentum = recipe.optimizer.momentum if recipe.optimizer.name == "sgd" else 0.0
+    plan = Plan(spec, data.patients, private=request.private, demo_seed=request.demo_seed, momentum=momentum)
     return Prepared(recipe, manifest, data, model, plan, device)
 
 

@@ -156,12 +156,17 @@ def _at(by: Counting, delta: float) -> Counting:
     return by if by.delta is not None else replace(by, delta=delta)
 
 
+def fitting_delta(patients: int) -> float:
+    """A tenth of one over the number of patients, to one digit."""
+    return float(f"{0.1 / patients:.0e}")
+
+
 def _warnings(delta: float, patients: int | None) -> tuple[str, ...]:
     if patients is None or delta * patients < 1:
         return ()
     return (
         f"delta {delta:g} is not below 1/{patients}: it would allow publishing one of {patients} patients' scans; "
-        f"choose {0.1 / patients:.0e} or less",
+        f"choose {fitting_delta(patients):.0e} or less",
     )
 
 

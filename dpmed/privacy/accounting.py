@@ -59,6 +59,11 @@ def epsilon(
     """
     if not runs:
         return 0.0
+    if neighbouring == "replace-one" and any(run.bands > 1 for run in runs):
+        raise ConfigError(
+            "under replace-one a patient and the replacement may be in different groups of bandmf",
+            hint="--neighbouring add-or-remove-one or zero-out",
+        )
     check_noise(runs, delta=delta)
     if accountant == "pld":
         return float(privacy_loss(runs, neighbouring=neighbouring).get_epsilon(delta))
@@ -119,7 +124,7 @@ def second_opinions(runs: Sequence[MechanismRun], *, delta: float) -> dict[str, 
         return {"prv_untruncated": _opacus_prv(without_truncation(runs), delta)}
     if not runs:
         return {"rdp": 0.0, "prv": 0.0}
-    total = sum(run.steps * rdp_of_one_step(run) for run in runs)
+    total = sum(run.participations * rdp_of_one_step(run) for run in runs)
     return {"rdp": epsilon_of_rdp(np.asarray(total), delta), "prv": _opacus_prv(runs, delta)}
 
 
@@ -179,6 +184,6 @@ def _opacus_prv(runs: Sequence[MechanismRun], delta: float) -> float:
     from opacus.accountants import PRVAccountant
 
     counter = PRVAccountant()
-    counter.history = [(run.noise_multiplier, run.sample_rate, run.steps) for run in runs]
+    counter.history = [(run.noise_multiplier, run.sample_rate, run.participations) for run in runs]
     with quiet():
         return float(counter.get_epsilon(delta, eps_error=PRV_ERROR))

@@ -42,6 +42,10 @@ def image_sampling_epsilon(
     """
     if not 1 <= images_per_patient <= MOST_IMAGES:
         raise ConfigError(f"images per patient must be from 1 to {MOST_IMAGES}", hint="count whole patients instead")
+    if run.truncate_at is not None or run.bands > 1:
+        raise ConfigError(
+            "drawing images is reckoned for plain Poisson sampling", hint="leave --images-per-patient out"
+        )
     drawn = range(images_per_patient + 1)
     step = MixtureOfGaussiansDpEvent(
         run.noise_multiplier,

@@ -23,7 +23,7 @@ from dpmed.core.folders import DatasetFolder
 from dpmed.core.record import Record, describe
 from dpmed.core.specs import Positive, Probability
 from dpmed.privacy.accounting import epsilon
-from dpmed.privacy.calibration import max_steps_for
+from dpmed.privacy.calibration import max_steps_for, noise_after
 from dpmed.privacy.mechanisms import MechanismRun
 
 
@@ -182,14 +182,10 @@ class Budget:
         if total <= limit.epsilon:
             return
         spent = epsilon(before, delta=limit.delta)
-        steps = max_steps_for(limit.epsilon, before=before, run=planned[0], delta=limit.delta)
         raise BudgetError(
             f"this run would bring the dataset to epsilon {total:.3f} of {limit.epsilon:g} at delta {limit.delta:g} "
             f"per patient; {spent:.3f} is spent",
-            hint=f"at this noise {steps} steps fit: --steps {steps} --set privacy.noise_multiplier="
-            f"{planned[0].noise_multiplier:g}"
-            if steps
-            else "no step at this noise fits; ask for a smaller --epsilon",
+            hint=_affordable(limit, before, planned[0]),
         )
 
     def _lines(self) -> tuple[Line, ...]:
@@ -210,6 +206,18 @@ def _read(chain: Chain) -> tuple[Line, ...]:
         raise MismatchError(
             f"{chain.path.name} is not a budget of this version: {describe(error)}", hint="restore it from a backup"
         ) from None
+
+
+def _affordable(limit: Limit, before: Sequence[MechanismRun], run: MechanismRun) -> str:
+    """What a run that does not fit could do instead: fewer steps, or more noise."""
+    fit = []
+    if steps := max_steps_for(limit.epsilon, before=before, run=run, delta=limit.delta):
+        fit.append(f"--steps {steps} --set privacy.noise_multiplier={run.noise_multiplier:g}")
+    if noise := noise_after(limit.epsilon, before=before, run=run, delta=limit.delta):
+        fit.append(f"--steps {run.steps} --set privacy.noise_multiplier={noise:g}")
+    if not fit:
+        return "nothing is left for a run of any use; what is spent cannot be taken back"
+    return f"what fits: {', or '.join(fit)}"
 
 
 def _charged(lines: Sequence[Line]) -> dict[str, tuple[MechanismRun, ...]]:

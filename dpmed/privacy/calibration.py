@@ -15,6 +15,9 @@ LEAST_NOISE, MOST_NOISE = 0.2, 1e5
 
 ROUGH = 2e-4
 MOST_STEPS = 10_000_000
+MOST_WORTHWHILE = 20
+"""How many times the planned noise is offered to a run that does not fit: with more, nothing is learned."""
+
 LEAST_RATE = 1e-6
 """Of sampling: below, a cohort would have more patients than there are."""
 
@@ -72,6 +75,25 @@ def max_steps_for(target: float, *, before: Sequence[MechanismRun], run: Mechani
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
+
+
+def noise_after(target: float, *, before: Sequence[MechanismRun], run: MechanismRun, delta: float) -> float | None:
+    """A noise multiplier with which all of `run` fits under `target` after `before`; None if none of use does."""
+
+    def fits(noise_multiplier: float) -> bool:
+        part = run.model_copy(update={"noise_multiplier": noise_multiplier})
+        return epsilon([*before, part], delta=delta) <= target
+
+    noise = run.noise_multiplier
+    while not fits(noise):
+        noise *= 1.5
+        if noise > MOST_WORTHWHILE * run.noise_multiplier:
+            return None
+    low, high = noise / 1.5, noise
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return math.ceil(high * 100) / 100
 
 
 def steps_for(target: float, *, delta: float, run: MechanismRun) -> int:
@@ -133,7 +155,7 @@ def calibrated(spec: PrivacySpec) -> PrivacySpec:
 
 
 class EpsilonCurve:
-    """What a run has spent so far, never understated and for next to nothing: a few microseconds a step.
+    """What a run has spent so far, never understated, for less than a tenth of a millisecond a step.
 
     In between it is RDP's upper bound, which is linear in steps, at most that of the whole run; at the end it is PLD's.
     Where the sampling is unknown to RDP, it is that of the whole run from the first step on.
@@ -148,7 +170,8 @@ class EpsilonCurve:
         """An epsilon that `steps` steps have not passed."""
         if self._one_step is None or steps >= self._run.steps:
             return self._whole
-        return min(self._whole, epsilon_of_rdp(steps * self._one_step, self._delta))
+        participations = -(-steps // self._run.bands)
+        return min(self._whole, epsilon_of_rdp(participations * self._one_step, self._delta))
 
 
 def _enough_by_rdp(run: Callable[[float], MechanismRun], target: float, delta: float) -> float:

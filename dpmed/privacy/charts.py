@@ -70,15 +70,8 @@ def _over_steps(axes: Axes, account: Account, limit: float | None) -> None:
     if limit is not None:
         axes.axhline(limit, color=RED, linestyle="--")
         axes.annotate(f"budget {limit:g}", (0, limit), xytext=(4, -12), textcoords="offset points", color=RED)
-    axes.annotate(
-        f"{account.epsilon:.2f}",
-        (steps[-1], spent[-1]),
-        xytext=(-6, -24),
-        textcoords="offset points",
-        ha="right",
-        color=BLUE,
-    )
-    axes.set(xlabel="step", ylabel=f"epsilon at delta {account.delta:g}", title="Spent per patient", ylim=(0, None))
+    title = f"Spent per patient: {account.epsilon:.2f}"
+    axes.set(xlabel="step", ylabel=f"epsilon at delta {account.delta:g}", title=title, ylim=(0, None))
     axes.margins(x=0.02)
 
 

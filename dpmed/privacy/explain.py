@@ -35,7 +35,7 @@ def explained(
     run = account.single
     if images_per_patient is not None and run is None:
         raise ConfigError("drawing images is reckoned for one mechanism", hint="ask for one run, or for bare numbers")
-    has_plan = explain and run is not None and account.patients is not None
+    has_plan = explain and run is not None and account.patients is not None and run.sampling == "Poisson"
     return Explained(
         attacks=attacks(account.runs, neighbouring=account.neighbouring, prior=prior) if explain else None,
         choices=choices(run, delta=account.delta) if explain and run is not None else (),

@@ -1,5 +1,6 @@
 """What a run does to privacy, as a value: dp-accounting events, from bare numbers, a plan or a ledger."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -21,23 +22,29 @@ class MechanismRun(Drawing):
     noise_multiplier: Positive
     steps: Count
 
-    def event(self) -> DpEvent:
-        """The mechanism as a dp-accounting value."""
+    @property
+    def participations(self) -> int:
+        """In how many of the steps a patient may be drawn: in all, or in every `bands`-th."""
+        return -(-self.steps // self.bands)
+
+    def step(self) -> DpEvent:
+        """One participation as a dp-accounting value."""
         if self.truncate_at is None or self.patients is None:
-            step = PoissonSampledDpEvent(self.sample_rate, GaussianDpEvent(self.noise_multiplier))
-        else:
-            step = TruncatedSubsampledGaussianDpEvent(
-                dataset_size=self.patients,
-                sampling_probability=self.sample_rate,
-                truncated_batch_size=self.truncate_at,
-                noise_multiplier=self.noise_multiplier,
-            )
-        return SelfComposedDpEvent(step, self.steps)
+            return PoissonSampledDpEvent(self.sample_rate, GaussianDpEvent(self.noise_multiplier))
+        return TruncatedSubsampledGaussianDpEvent(
+            dataset_size=self.patients,
+            sampling_probability=self.sample_rate,
+            truncated_batch_size=self.truncate_at,
+            noise_multiplier=self.noise_multiplier,
+        )
 
 
 def composed(runs: Sequence[MechanismRun]) -> DpEvent:
-    """All runs on the same patients as one event."""
-    return ComposedDpEvent([run.event() for run in runs])
+    """All runs on the same patients as one event; equal steps are counted together, which is quicker."""
+    counts: Counter[DpEvent] = Counter()
+    for run in runs:
+        counts[run.step()] += run.participations
+    return ComposedDpEvent([SelfComposedDpEvent(step, count) for step, count in counts.items()])
 
 
 def run_of(spec: PrivacySpec) -> MechanismRun:

@@ -9,7 +9,7 @@ one lattice spacing a weight, for which the bound is raised before noise is scal
 """
 
 import math
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,18 +21,12 @@ GRAIN = 2.0**-20
 """How much of the bound rounding all weights may add to it."""
 
 
-class Normals(Protocol):
-    """Something that draws standard normals for one step."""
-
-    def normals(self, count: int) -> np.ndarray:
-        """`count` float64 numbers."""
-        ...
-
-
 def add_noise(
-    clipped: ClippedSum, *, noise_multiplier: float, expected_batch_size: float, source: Normals
+    clipped: ClippedSum, *, noise_multiplier: float, expected_batch_size: float, draw: Callable[[int], np.ndarray]
 ) -> NoisyGradient:
     """Add Gaussian noise of standard deviation `noise_multiplier * l2_bound` to the sum, then divide.
+
+    `draw` gives so many float64 standard normals for this step.
 
     Guarantees: the noise is scaled to the bound that the sum itself carries, so the two cannot drift apart; the
     divisor is fixed in advance, so the realised number of patients shows nowhere; sum and noise are whole multiples of
@@ -49,7 +43,8 @@ def add_noise(
     sizes = [value.numel() for value in clipped.values.values()]
     step = spacing(clipped.l2_bound, sum(sizes))
     scale = noise_multiplier * clipped.l2_bound * (1 + GRAIN)
-    parts = np.split(scale * source.normals(sum(sizes)), np.cumsum(sizes)[:-1])
+    noise = np.rint(draw(sum(sizes)) * (scale / step))
+    parts = np.split(noise, np.cumsum(sizes)[:-1])
     return NoisyGradient(
         {
             name: _released(value, torch.from_numpy(part).view(value.shape), step, expected_batch_size)
@@ -69,6 +64,6 @@ def without_noise(clipped: ClippedSum, *, expected_batch_size: float) -> NoisyGr
 
 
 def _released(value: Tensor, noise: Tensor, step: float, expected_batch_size: float) -> Tensor:
-    """Whole numbers below 2^53 and powers of two: division, rounding and addition are exact up to the last line."""
-    multiples = (value.double() / step).round() + (noise.to(value.device) / step).round()
-    return (multiples * step / expected_batch_size).to(value.dtype)
+    """`noise` in whole steps. Below 2^53 whole numbers add up exactly, and a power of two divides without rounding."""
+    multiples = (value.double() / step).round_().add_(noise.to(value.device))
+    return multiples.mul_(step).div_(expected_batch_size).to(value.dtype)

@@ -1,12 +1,17 @@
 """Four of five numbers give the fifth: sample rate, noise multiplier, steps, delta, epsilon."""
 
+from dataclasses import replace
+
 from dpmed.core.errors import ConfigError
 from dpmed.core.record import Record
-from dpmed.privacy.account import Account, Counting, of_runs
+from dpmed.privacy.account import Account, Counting, fitting_delta, of_runs
 from dpmed.privacy.calibration import noise_multiplier_for, sample_rate_for, steps_for
 from dpmed.privacy.mechanisms import MechanismRun
 
-NEEDED = "--sample-rate, --noise-multiplier, --steps and --delta; --target-epsilon stands for one of the first three"
+NEEDED = (
+    "--sample-rate, --noise-multiplier, --steps, and --delta or --patients; --target-epsilon stands for one of the "
+    "first three"
+)
 
 
 class Numbers(Record):
@@ -18,10 +23,16 @@ class Numbers(Record):
     target_epsilon: float | None = None
     patients: int | None = None
     truncate_at: int | None = None
+    bands: int = 1
 
 
 def of_numbers(numbers: Numbers, by: Counting) -> Account:
-    """The account of bare numbers. Raises `ConfigError` for a number out of range, and for too few or too many."""
+    """The account of bare numbers. Raises `ConfigError` for a number out of range, and for too few or too many.
+
+    Without a delta, but with the number of patients, delta is a tenth of one over that number.
+    """
+    if by.delta is None and numbers.patients:
+        by = replace(by, delta=fitting_delta(numbers.patients))
     _check(numbers, by)
     return of_runs("these numbers", [_solved(numbers, by.delta or 0.0)], by, patients=numbers.patients)
 
@@ -42,12 +53,15 @@ def _check(numbers: Numbers, by: Counting) -> None:
         "--noise-multiplier": noise is None or noise > 0,
         "--patients": numbers.patients is None or numbers.patients >= 1,
         "--truncate-at": numbers.truncate_at is None or numbers.truncate_at >= 1,
+        "--bands": numbers.bands >= 1,
     }
     for option, is_right in right.items():
         if not is_right:
             raise ConfigError(f"{option} is out of range", hint="rate in (0, 1], counts at least 1, the others above 0")
     if numbers.truncate_at is not None and numbers.patients is None:
         raise ConfigError("what truncation costs depends on the size of the cohort", hint="add --patients N")
+    if numbers.truncate_at is not None and numbers.bands > 1:
+        raise ConfigError("what truncation costs with several bands is not known", hint="leave one of the two out")
     if target is not None and by.neighbouring == "replace-one":
         raise ConfigError(
             "a target is met under add-or-remove-one",
@@ -68,6 +82,7 @@ def _solved(numbers: Numbers, delta: float) -> MechanismRun:
         steps=steps or 1,
         truncate_at=numbers.truncate_at,
         patients=numbers.patients if numbers.truncate_at else None,
+        bands=numbers.bands,
     )
     if target is None:
         return run

@@ -3,6 +3,7 @@
 A machine of fixed shapes may cut large draws down, at a price that is counted. Nothing else is offered.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,15 @@ def poisson_sample(patients: Sequence[str], sample_rate: float, source: SecureSo
     return tuple(patient for patient, coin in zip(patients, coins, strict=True) if coin < sample_rate)
 
 
+def of_turn(patients: Sequence[str], step: int, bands: int) -> tuple[str, ...]:
+    """The patients whose group has its turn in a step; all of them with one band.
+
+    A patient's group follows from the pseudonym alone, so that whoever else is there makes no difference to it, as
+    add-or-remove-one demands. Groups differ in size by chance; one may be empty.
+    """
+    return tuple(patient for patient in patients if _group(patient, bands) == step % bands)
+
+
 def truncated(drawn: Sequence[str], most: int, source: SecureSource) -> tuple[str, ...]:
     """A draw cut down to `most` of its patients, chosen evenly at random (arXiv:2508.15089). Secret.
 
@@ -39,3 +49,7 @@ def truncated(drawn: Sequence[str], most: int, source: SecureSource) -> tuple[st
         return tuple(drawn)
     chosen = np.argsort(source.uniforms(len(drawn)))[:most]
     return tuple(drawn[index] for index in sorted(chosen))
+
+
+def _group(patient: str, bands: int) -> int:
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()) % bands

@@ -9,6 +9,9 @@ from dpmed.privacy.accounting import check_noise
 from dpmed.privacy.calibration import calibrated
 from dpmed.privacy.mechanisms import run_of
 
+BANDS = 4
+"""Of bandmf, where the recipe says nothing: more take back more noise, but draw each patient more surely."""
+
 
 def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) -> PrivacySpec:
     """The calibrated spec of a recipe on a cohort of `patients` training patients.
@@ -23,11 +26,18 @@ def privacy_spec(recipe: PrivacyRecipe, *, patients: int, private: bool = True) 
             f"expected_batch_size {recipe.expected_batch_size} is more than the {patients} training patients",
             hint=f"--set privacy.expected_batch_size={max(1, patients // 2)}",
         )
+    bands = (recipe.bands or BANDS) if recipe.mechanism == "bandmf" else 1
+    if bands * recipe.expected_batch_size > patients:
+        raise ConfigError(
+            f"{bands} bands of {recipe.expected_batch_size} expected patients are more than the {patients} there are",
+            hint=f"--set privacy.bands={patients // recipe.expected_batch_size}, or a smaller expected_batch_size",
+        )
     spec = PrivacySpec(
         epsilon=recipe.epsilon if private and recipe.noise_multiplier is None else None,
         delta=recipe.delta,
         clipping=ClippingSpec(mode=recipe.clipping, l2_clip_norm=recipe.clip_norm if private else None),
-        sample_rate=recipe.expected_batch_size / patients,
+        sample_rate=bands * recipe.expected_batch_size / patients,
+        bands=bands,
         truncate_at=_truncate_at(recipe, patients),
         patients=patients if recipe.sampling == "truncated-poisson" else None,
         expected_batch_size=recipe.expected_batch_size,

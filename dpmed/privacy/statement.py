@@ -11,6 +11,10 @@ from dpmed.privacy.mechanisms import mechanism_runs
 
 SAMPLING = "each step drew each training patient independently with the stated sample rate (Poisson), from OS entropy"
 TRUNCATED = "draws of more than {most} patients were cut to so many at random; what that costs is counted"
+CYCLIC = (
+    "patients are in {bands} groups by pseudonym; each step drew from one group, in turn, each of its patients "
+    "independently with the stated sample rate (Poisson), from OS entropy (DP-BandMF)"
+)
 NUMBER_IS_PUBLIC = "the number of training patients is public; it fixes the divisor of every step"
 RECIPE_IS_PUBLIC = "the recipe was not chosen by looking at these patients; a search on them costs more"
 PUBLIC_START = "the weights that training started from were made without these patients"
@@ -76,13 +80,17 @@ def _why_invalid(config: RunConfig, entries: Sequence[Entry]) -> str:
 
 
 def _sampling(config: RunConfig) -> str:
-    return "truncated Poisson" if config.privacy and config.privacy.truncate_at else "Poisson"
+    return config.privacy.sampling if config.privacy else "Poisson"
 
 
 def _assumptions(config: RunConfig) -> tuple[str, ...]:
-    most = config.privacy.truncate_at if config.privacy else None
-    truncation = (TRUNCATED.format(most=most),) if most else ()
-    always = (SAMPLING, *truncation, NUMBER_IS_PUBLIC, RECIPE_IS_PUBLIC)
+    spec = config.privacy
+    sampling: tuple[str, ...] = (SAMPLING,)
+    if spec is not None and spec.truncate_at is not None:
+        sampling = (SAMPLING, TRUNCATED.format(most=spec.truncate_at))
+    elif spec is not None and spec.bands > 1:
+        sampling = (CYCLIC.format(bands=spec.bands),)
+    always = (*sampling, NUMBER_IS_PUBLIC, RECIPE_IS_PUBLIC)
     start = (PUBLIC_START,) if config.init_sha256 else ()
     delta = config.recipe.privacy.delta
     if delta * config.patients < 1:

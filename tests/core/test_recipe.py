@@ -28,6 +28,8 @@ OTHER = {
     "privacy.noise_multiplier": ("1.7", 1.7),
     "privacy.sampling": ("truncated-poisson", "truncated-poisson"),
     "privacy.truncate_at": ("70", 70),
+    "privacy.mechanism": ("bandmf", "bandmf"),
+    "privacy.bands": ("2", 2),
     "optimizer.name": ("sgd", "sgd"),
     "optimizer.learning_rate": ("0.02", 0.02),
     "optimizer.momentum": ("0.1", 0.1),
@@ -45,7 +47,10 @@ OTHER = {
     "hardware.checkpoint_seconds": ("0", 0.0),
 }
 
-NEEDS = {"privacy.truncate_at": ["privacy.sampling=truncated-poisson"]}
+NEEDS = {
+    "privacy.truncate_at": ["privacy.sampling=truncated-poisson"],
+    "privacy.bands": ["privacy.mechanism=bandmf"],
+}
 """What has to be set with a key."""
 
 
@@ -174,4 +179,10 @@ def test_sampling_whose_epsilon_is_not_exact_is_refused_with_the_reason(sampling
 def test_a_truncation_that_would_be_ignored_or_drop_most_patients_is_refused():
     for settings in (["privacy.truncate_at=90"], [*NEEDS["privacy.truncate_at"], "privacy.truncate_at=10"]):
         with pytest.raises(ConfigError, match="truncate_at"):
+            load_recipe("covid-ct", settings=settings)
+
+
+def test_bands_need_their_mechanism_and_go_without_truncation():
+    for settings in (["privacy.bands=2"], ["privacy.mechanism=bandmf", "privacy.sampling=truncated-poisson"]):
+        with pytest.raises(ConfigError, match="bandmf"):
             load_recipe("covid-ct", settings=settings)

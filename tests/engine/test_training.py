@@ -19,7 +19,7 @@ from dpmed.engine.train import initial_weights
 from dpmed.models import build
 from dpmed.privacy.accounting import epsilon
 from dpmed.privacy.ledger import Ledger
-from dpmed.privacy.mechanisms import mechanism_runs
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
 
 
 def _changed(request, **sections):
@@ -197,3 +197,20 @@ def test_a_truncated_run_takes_no_more_patients_than_it_says_and_pays_for_it(tin
     plain = [run.model_copy(update={"truncate_at": None, "patients": None}) for run in runs]
     assert done.statement.epsilon > epsilon(plain, delta=1e-2)
     assert "truncated Poisson" in done.statement.words and any("cut" in line for line in done.statement.assumptions)
+
+
+def test_a_banded_run_stops_and_resumes_at_the_planned_epsilon_and_keeps_no_noise(tiny_request):
+    banded = {"mechanism": "bandmf", "bands": 2, "noise_multiplier": 4.0}
+    request, seen = _changed(tiny_request, privacy=banded), []
+    with pytest.raises(InterruptedRun, match="step 3 of 8"):
+        for event in train(request, should_stop=lambda: len(seen) >= 3):
+            if type(event).__name__ == "StepDone":
+                seen.append(event.step)
+    tensors, _ = load_tensors(request.run.state / "checkpoint.safetensors")
+    assert {name.split("/")[0] for name in tensors} == {"weights", "average", "optimizer"}
+    done = _finish(dataclasses.replace(request, resume=True))
+    entries = Ledger(request.run.ledger).entries
+    assert {(entry.mechanism, entry.bands, entry.sample_rate) for entry in entries} == {("bandmf", 2, 1.0)}
+    four = MechanismRun(sample_rate=1.0, noise_multiplier=4.0, steps=4)  # every second of eight steps
+    assert done.statement.epsilon == epsilon([four], delta=1e-2)
+    assert "cyclic Poisson" in done.statement.words and any("2 groups" in line for line in done.statement.assumptions)

@@ -5,12 +5,16 @@ import json
 import pytest
 
 from dpmed.cli.main import main
-from dpmed.core.folders import RunFolder
+from dpmed.core.errors import MismatchError
+from dpmed.core.folders import DatasetFolder, RunFolder
 from dpmed.core.recipe import load_recipe
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import ClippingSpec, ModelSpec, PrivacySpec, TaskSpec
+from dpmed.privacy import account
 from dpmed.privacy.account import of_trained
+from dpmed.privacy.budget import Budget
 from dpmed.privacy.ledger import Ledger
+from dpmed.privacy.mechanisms import run_of
 from dpmed.privacy.statement import statement
 
 SPEC = PrivacySpec(
@@ -102,6 +106,27 @@ def test_a_statement_that_says_less_is_detected(run, capsys):
     run.statement.write_text(json.dumps(said | {"epsilon": said["epsilon"] / 2}))
     code, answer = _verify(run, capsys)
     assert code == 8 and "statement.json" in answer["error"]
+
+
+def test_accountants_that_disagree_are_named_and_fail_the_command(run, capsys, monkeypatch):
+    monkeypatch.setattr(account, "second_opinions", lambda runs, delta: {"prv": 0.9, "rdp": 1.0})
+    code, answer = _verify(run, capsys)
+    assert code == 8 and "the accountants disagree: PLD" in answer["error"] and "PRV 0.9000" in answer["error"]
+
+
+def test_any_flipped_byte_of_the_budget_is_detected(tmp_path, capsys):
+    budget = Budget(DatasetFolder(tmp_path))
+    budget.set_limit(8.0, 1e-3)
+    budget.reserve("one", [run_of(SPEC)], delta=1e-3, private=True)
+    budget.settle("one", steps=6)
+    path = DatasetFolder(tmp_path).budget
+    content = path.read_bytes()
+    for position in range(0, len(content), 3):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        with pytest.raises(MismatchError, match=r"budget\.jsonl is damaged at line"):
+            budget.lifetime()
 
 
 def test_several_runs_cost_more_than_each_and_less_than_their_sum(run, capsys):

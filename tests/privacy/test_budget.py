@@ -40,9 +40,21 @@ def test_a_run_that_would_pass_the_limit_does_not_start_and_hears_what_it_could_
     budget.reserve("one", [RUN], delta=DELTA, private=True)
     with pytest.raises(BudgetError, match="is spent") as caught:
         budget.reserve("two", [RUN], delta=DELTA, private=True)
-    steps = int(caught.value.hint.split("--steps ")[1].split()[0])
+    fewer, noisier = caught.value.hint.split(", or ")
+    steps, noise = int(fewer.split("--steps ")[1].split()[0]), float(noisier.split("noise_multiplier=")[1])
+    assert 80 < steps < 100 and 2 < noise < 2.5
+    for other in ({"steps": steps}, {"noise_multiplier": noise}):
+        assert epsilon([RUN, RUN.model_copy(update=other)], delta=DELTA) <= both - 0.1
     budget.reserve("two", [RUN.model_copy(update={"steps": steps})], delta=DELTA, private=True)
     assert epsilon(budget.lifetime(), delta=DELTA) <= both - 0.1
+
+
+def test_a_run_hears_when_nothing_is_left(budget):
+    budget.set_limit(epsilon([RUN], delta=DELTA), DELTA)
+    budget.reserve("one", [RUN], delta=DELTA, private=True)
+    with pytest.raises(BudgetError) as caught:
+        budget.reserve("two", [RUN.model_copy(update={"noise_multiplier": 0.5})], delta=DELTA, private=True)
+    assert "nothing is left" in caught.value.hint
 
 
 def test_a_limit_below_what_is_spent_is_refused(budget):

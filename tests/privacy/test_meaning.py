@@ -117,6 +117,13 @@ def test_a_delta_that_would_allow_publishing_a_patient_is_warned_of():
     assert "1/1000" in warning and "1e-04" in warning
 
 
+def test_delta_follows_from_the_number_of_patients_where_it_is_left_out():
+    account = of_numbers(Numbers(sample_rate=0.1, noise_multiplier=2.0, steps=10, patients=288), Counting())
+    assert account.delta == 3e-4 and not account.warnings
+    with pytest.raises(ConfigError, match="open"):
+        of_numbers(Numbers(sample_rate=0.1, noise_multiplier=2.0, steps=10), Counting())
+
+
 def test_larger_batches_leave_less_noise_in_the_mean_at_the_same_epsilon():
     found = batches(target=8.0, delta=1e-3, steps=200, patients=202, also=33)
     assert [batch.expected_batch_size for batch in found] == [3, 6, 13, 25, 33, 50, 101, 202]

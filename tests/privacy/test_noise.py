@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from monai.utils import set_determinism
 from scipy import stats
 
 from dpmed.privacy.entropy import SecureSource
@@ -24,7 +25,7 @@ def _zeros(count: int, bound: float | None) -> ClippedSum:
 
 def _noise(count: int = 1000, *, sigma: float = 1.0, bound: float = 1.0, source: SecureSource | None = None):
     source = source or SecureSource.system()
-    noisy = add_noise(_zeros(count, bound), noise_multiplier=sigma, expected_batch_size=1.0, source=source)
+    noisy = add_noise(_zeros(count, bound), noise_multiplier=sigma, expected_batch_size=1.0, draw=source.normals)
     return torch.cat(list(noisy.values.values()))
 
 
@@ -48,6 +49,16 @@ def test_two_draws_never_repeat():
     assert not any(torch.equal(draws[i], draws[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
+def test_a_seed_that_everybody_uses_repeats_nothing():
+    """Training scripts call `set_determinism` with a published seed: elsewhere that repeats the noise bit for bit."""
+    draws = []
+    for _ in range(2):
+        set_determinism(0)
+        draws.append(_noise())
+    set_determinism(None)
+    assert not torch.equal(*draws)
+
+
 def test_a_demo_seed_repeats_the_noise_and_its_purpose_changes_it():
     one, same, other = (SecureSource.fixed(5, purpose) for purpose in ("noise", "noise", "sampling"))
     first = one.normals(100)
@@ -57,7 +68,7 @@ def test_a_demo_seed_repeats_the_noise_and_its_purpose_changes_it():
 
 def test_the_divisor_is_the_expected_size():
     total = ClippedSum({"w": torch.full((4,), 100.0)}, 1.0, NOTES)
-    noisy = add_noise(total, noise_multiplier=1e-6, expected_batch_size=50.0, source=SecureSource.system())
+    noisy = add_noise(total, noise_multiplier=1e-6, expected_batch_size=50.0, draw=SecureSource.system().normals)
     torch.testing.assert_close(noisy.values["w"], torch.full((4,), 2.0))
     plain = without_noise(total, expected_batch_size=50.0)
     torch.testing.assert_close(plain.values["w"], torch.full((4,), 2.0))
@@ -70,7 +81,9 @@ def test_an_empty_batch_is_released_as_pure_noise():
 @pytest.mark.parametrize(("bound", "sigma"), [(None, 1.0), (1.0, 0.0), (1.0, -1.0), (1.0, float("nan"))])
 def test_a_sum_is_never_released_without_a_bound_or_noise(bound, sigma):
     with pytest.raises(ValueError, match="bounded sum"):
-        add_noise(_zeros(10, bound), noise_multiplier=sigma, expected_batch_size=1.0, source=SecureSource.system())
+        add_noise(
+            _zeros(10, bound), noise_multiplier=sigma, expected_batch_size=1.0, draw=SecureSource.system().normals
+        )
 
 
 def test_a_source_cannot_be_copied_or_written_to_disk():
@@ -108,7 +121,7 @@ def _last_digits(sums: torch.Tensor, *, on_lattice: bool) -> np.ndarray:
     """Whether each released number is a multiple of 2^-53: every float64 from 0.5 on is, few smaller ones are."""
     if on_lattice:
         total = ClippedSum({"w": sums}, 1.0, NOTES)
-        noisy = add_noise(total, noise_multiplier=1.0, expected_batch_size=1.0, source=SecureSource.system())
+        noisy = add_noise(total, noise_multiplier=1.0, expected_batch_size=1.0, draw=SecureSource.system().normals)
         released = noisy.values["w"].numpy()
     else:
         released = sums.numpy() + SecureSource.system().normals(len(sums))
@@ -129,7 +142,7 @@ def test_the_gaps_between_floats_tell_nothing_about_the_sum():
 def test_last_digits_come_from_the_noise_alone(total):
     count = 64_000
     sums = ClippedSum({"w": torch.full((count,), total, dtype=torch.float64)}, 1.0, NOTES)
-    noisy = add_noise(sums, noise_multiplier=1.0, expected_batch_size=1.0, source=SecureSource.system())
+    noisy = add_noise(sums, noise_multiplier=1.0, expected_batch_size=1.0, draw=SecureSource.system().normals)
     multiples = (noisy.values["w"] / spacing(1.0, count)).numpy()
     assert (multiples == np.round(multiples)).all()
     digits = np.bincount((multiples % 16).astype(int), minlength=16)
