@@ -1,7 +1,7 @@
 """Which engine, and how many patients at a time: tried on the first patients of a run, which count all the same."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 import torch
@@ -50,7 +50,7 @@ class Auto:
             bound = l2_bound(clipping)
             return ClippedSum(zeros(trainable(model)), bound, CuratorNotes(patients=0, loss_sum=0.0, clipped=0))
         name, size = self.pick
-        return self._engine(name)(model, loss, chain(head, stream), clipping, size)
+        return self._engine(name)(model, loss, chain(_emptied(head), stream), clipping, size)
 
     def _engine(self, name: str) -> Engine:
         return self.fused if name == "fused" else self._engines[name]
@@ -85,3 +85,9 @@ class Auto:
         except (ConfigError, torch.OutOfMemoryError):
             return float("inf")
         return (time.perf_counter() - began) / len(some)
+
+
+def _emptied(held: list[PatientTensors]) -> Iterator[PatientTensors]:
+    """All that is held, each let go of as it is handed on."""
+    while held:
+        yield held.pop(0)

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +43,10 @@ class Loop:
         """
         steps = self.plan.spec.steps
         saved = time.monotonic()
-        with self._feed(range(len(self.ledger.entries), steps)) as feed:
+        with self._feed(range(len(self.ledger.entries), steps)) as feed, ThreadPoolExecutor(1) as beside:
             for step in range(len(self.ledger.entries), steps):
                 began, waited = time.monotonic(), feed.waited
-                notes = self._take(step, feed)
+                notes = self._take(step, feed, beside)
                 now = time.monotonic()
                 self._write_metrics(step, notes, seconds=now - began, waited=feed.waited - waited)
                 yield self._event(step + 1, now - began)
@@ -56,11 +57,13 @@ class Loop:
                     saved = time.monotonic()
             self._save()
 
-    def _take(self, step: int, feed: Feed) -> CuratorNotes:
+    def _take(self, step: int, feed: Feed, beside: Executor) -> CuratorNotes:
+        count = sum(weight.numel() for weight in self.optimizer.weights.values())
+        noise = beside.submit(self.plan.noise, step, count)  # while the machine computes
         self.backend.load(self.optimizer.weights)
         clipped = self.backend.clipped_sum(feed.step(step))
         self.ledger.append(self.plan.entry(step))  # spend first: a crash over-counts, never under-counts
-        self.optimizer.apply(self.plan.add_noise(clipped, step), step=step, steps=self.plan.spec.steps)
+        self.optimizer.apply(self.plan.add_noise(clipped, noise.result()), step=step, steps=self.plan.spec.steps)
         return clipped.notes
 
     def _event(self, done: int, seconds: float) -> StepDone:

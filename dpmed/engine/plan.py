@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from dpmed.core.specs import Entry, PrivacySpec
 from dpmed.privacy.banded import BandedNoise
 from dpmed.privacy.entropy import SecureSource
@@ -39,15 +41,22 @@ class Plan:
         """What the step costs, for the ledger."""
         return self.spec.entry(step)
 
-    def add_noise(self, clipped: ClippedSum, step: int) -> NoisyGradient:
-        """The mean gradient that may be released: noised, then divided by the fixed expected number of patients."""
+    def noise(self, step: int, count: int) -> np.ndarray:
+        """So many standard normals for one step, drawn once; none for a run without noise. Secret."""
+        return self._source("noise", step).normals(count if self.private else 0)
+
+    def add_noise(self, clipped: ClippedSum, noise: np.ndarray) -> NoisyGradient:
+        """The mean gradient that may be released: noised, then divided by the fixed expected number of patients.
+
+        `noise` is what `noise` drew for this step, at least one number for each weight.
+        """
         if not self.private:
             return without_noise(clipped, expected_batch_size=self.spec.expected_batch_size)
         return add_noise(
             clipped,
             noise_multiplier=self._noise_multiplier,
             expected_batch_size=self.spec.expected_batch_size,
-            draw=lambda count: self._banded.correlated(self._source("noise", step).normals(count)),
+            draw=lambda count: self._banded.correlated(noise[:count]),
         )
 
     @cached_property
