@@ -96,6 +96,7 @@ class Loop:
             "loss": mean_loss,
             "seconds": seconds,
             "waited_for_data": waited,
+            "engine": self.backend.engine,
         }
         with self.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")

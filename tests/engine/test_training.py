@@ -8,7 +8,7 @@ import torch
 
 from dpmed.backends.conformance import plain_gradient
 from dpmed.core.errors import ConfigError, InterruptedRun, MismatchError
-from dpmed.core.folders import RELEASE_FILES
+from dpmed.core.folders import RELEASE_FILES, RunFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
 from dpmed.engine import TrainDone, estimate, train
@@ -214,3 +214,22 @@ def test_a_banded_run_stops_and_resumes_at_the_planned_epsilon_and_keeps_no_nois
     four = MechanismRun(sample_rate=1.0, noise_multiplier=4.0, steps=4)  # every second of eight steps
     assert done.statement.epsilon == epsilon([four], delta=1e-2)
     assert "cyclic Poisson" in done.statement.words and any("2 groups" in line for line in done.statement.assumptions)
+
+
+def test_the_curator_can_read_for_each_step_which_engine_took_it_and_how_long_it_waited(tiny_request):
+    request = _changed(tiny_request, hardware={"engine": "auto"})
+    done = _finish(request)
+    lines = [json.loads(line) for line in request.run.metrics.read_text().splitlines()]
+    assert len(lines) == 8 and lines[-1]["engine"] == done.engine != "auto"
+    assert all(0 <= line["waited_for_data"] <= line["seconds"] for line in lines)
+
+
+def test_workers_never_change_what_is_trained(tiny_request, tmp_path):
+    """Prefetching decides nothing: with fixed noise the weights are the same to the bit."""
+    released = []
+    for workers in (0, 3):
+        request = _changed(tiny_request, hardware={"workers": workers, "engine": "nano"})
+        request = dataclasses.replace(request, demo_seed=1, run=RunFolder(tmp_path / f"run-{workers}"))
+        _finish(request)
+        released.append(load_tensors(request.run.model)[0])
+    assert all(torch.equal(value, released[1][name]) for name, value in released[0].items())
