@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,40 +13,11 @@ from rich.table import Table
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.cli.reidentify import lock_of_crosswalk
+from dpmed.core.choices import Faces, OutputFormat, Pixels, TaskName
 from dpmed.core.errors import ConfigError, ExitCode, InterruptedRun
 
 if TYPE_CHECKING:
     from dpmed.ingest import IngestRequest, IngestResult
-
-
-class TaskName(StrEnum):
-    """What the dataset is for."""
-
-    COVID_CT = "covid-ct"
-    BRATS = "brats"
-
-
-class PixelPolicy(StrEnum):
-    """What becomes of pictures with text burned in."""
-
-    GATE = "gate"
-    REDACT = "redact"
-    IGNORE = "ignore"
-
-
-class FacePolicy(StrEnum):
-    """What becomes of volumes that show a face."""
-
-    GATE = "gate"
-    REMOVE = "remove"
-    IGNORE = "ignore"
-
-
-class OutputFormat(StrEnum):
-    """What the dataset is made of."""
-
-    NIFTI = "nifti"
-    DICOM = "dicom"
 
 
 def ingest(
@@ -65,7 +35,7 @@ def ingest(
     ] = None,
     output_format: Annotated[
         OutputFormat, typer.Option("--format", help="nifti, to train on; dicom, to hand on.")
-    ] = OutputFormat.NIFTI,
+    ] = "nifti",
     key: Annotated[
         Path | None, typer.Option("--key", help="Key of the pseudonyms; made on first use. Default: beside --out.")
     ] = None,
@@ -73,13 +43,13 @@ def ingest(
         str, typer.Option("--profile", help="basic, training, research-longitudinal or a TOML file.")
     ] = "training",
     pixels: Annotated[
-        PixelPolicy,
+        Pixels,
         typer.Option("--pixels", help="Text burned in: hold the picture back (gate), paint it over (redact), ignore."),
-    ] = PixelPolicy.GATE,
+    ] = "gate",
     faces: Annotated[
-        FacePolicy,
+        Faces,
         typer.Option("--faces", help="A face in a volume: hold the case back (gate), take it away (remove), ignore."),
-    ] = FacePolicy.GATE,
+    ] = "gate",
     k_anonymity: Annotated[
         int | None,
         typer.Option(
@@ -110,7 +80,7 @@ def ingest(
     """Turn scans into a scrubbed dataset: images, masks or labels, a manifest and a report of what was removed."""
     output = Output("ingest", json=json, quiet=quiet, verbose=verbose)
     _require_pair(lifetime_epsilon, lifetime_delta)
-    if k_anonymity is not None and output_format is OutputFormat.DICOM:
+    if k_anonymity is not None and output_format == "dicom":
         raise ConfigError(
             "--k-anonymity coarsens the manifest, and DICOM objects carry sex and age themselves",
             hint="use --format nifti, or a profile that keeps less, such as --profile basic",
@@ -122,7 +92,7 @@ def ingest(
         source=source,
         out=out,
         labels=labels,
-        task=task.value if task else None,
+        task=task,
         label_scheme=scheme_of(label_scheme) if label_scheme else None,
         key=key,
         workers=workers,
@@ -131,9 +101,9 @@ def ingest(
         verify=verify,
         seed=seed,
         profile=profile,
-        format=output_format.value,
-        pixels=pixels.value,
-        faces=faces.value,
+        format=output_format,
+        pixels=pixels,
+        faces=faces,
         k_anonymity=k_anonymity,
         crosswalk=crosswalk,
         lock=lock_of_crosswalk(confirm=True) if crosswalk and not dry_run else None,

@@ -4,3 +4,9 @@ from typing import Literal
 
 Accountant = Literal["pld", "prv", "rdp"]
 Device = Literal["auto", "cpu", "cuda", "ipu"]
+TaskName = Literal["covid-ct", "brats"]
+OutputFormat = Literal["nifti", "dicom"]
+Pixels = Literal["gate", "redact", "ignore"]
+"""What becomes of pictures with text burned in."""
+Faces = Literal["gate", "remove", "ignore"]
+"""What becomes of volumes that show a face."""

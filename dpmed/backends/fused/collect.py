@@ -1,6 +1,6 @@
 """What one backward leaves behind: each patient's gradient, or its norm and what the weighted sum needs later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -24,7 +24,8 @@ class Later:
     """A weight whose squared norms are known and whose weighted sum is still to be made, as one batch gradient."""
 
     squares: Squares
-    weighted: Callable[[Float[Tensor, "patient"]], Tensor]
+    weighted: Callable[[Float[Tensor, "patient"], Tensor | None], Tensor]
+    """Of every patient's factor, and the numbers of those whose factor is not zero (None: all)."""
 
 
 @dataclass
@@ -60,22 +61,31 @@ class Collector:
 
     def squares(self, names: list[str]) -> Float[Tensor, "weight patient"]:
         """Squared norms of every weight's gradient, patient by patient."""
-        return torch.stack([self._squares(name) for name in names])
+        return torch.stack([self._norms(name) for name in names]).square()
 
-    def weighted(self, name: str, weights: Float[Tensor, "patient"]) -> Tensor:
-        """The sum over patients of a weight's gradients. A weight of zero drops a patient, whatever is in it."""
+    def weighted(self, factors: Mapping[str, Float[Tensor, "patient"]]) -> dict[str, Tensor]:
+        """For every weight, the sum over patients of their gradients. A factor of zero drops a patient.
+
+        Zero times infinity is not a number: who has no factor is left out, not multiplied.
+        """
+        present = (
+            None if torch.stack(list(factors.values())).all() else [f.nonzero().squeeze(1) for f in factors.values()]
+        )
+        return {
+            name: self._weighted(name, factor, None if present is None else present[index])
+            for index, (name, factor) in enumerate(factors.items())
+        }
+
+    def _weighted(self, name: str, factor: Tensor, present: Tensor | None) -> Tensor:
         if name in self.later:
-            return raised(self.later[name].weighted(weights))
+            return raised(self.later[name].weighted(factor, present))
         gradient = self.kept[name]
-        # Zero times infinity is not a number: who has no weight is left out, not multiplied.
-        if not weights.all():
-            present = weights.nonzero().squeeze(1)
-            gradient, weights = gradient[present], weights[present]
-        total: Tensor = torch.tensordot(weights, gradient, dims=1)
-        return total
+        if present is not None:
+            gradient, factor = gradient[present], factor[present]
+        total: Tensor = factor @ gradient.flatten(1)
+        return total.view(gradient.shape[1:])
 
-    def _squares(self, name: str) -> Squares:
+    def _norms(self, name: str) -> Float[Tensor, "patient"]:
         if name in self.later:
-            return raised(self.later[name].squares)
-        norms: Squares = torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
-        return norms.square()
+            return raised(self.later[name].squares).sqrt()
+        return torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)

@@ -119,16 +119,15 @@ class _WeightedBatch:
     def __init__(self, geometry: Geometry, over: Tensor, made: Tensor, collector: Collector) -> None:
         self._geometry, self._over, self._made, self._draws = geometry, over, made, collector.draws
 
-    def __call__(self, weights: Tensor) -> Tensor:
-        """The weighted sum; who has no weight is left out."""
-        factors, over, made = weights.repeat_interleave(self._draws), self._over, self._made
-        if not factors.all():
-            present = factors.nonzero().squeeze(1)
-            if not len(present):
-                return over.new_zeros(self._geometry.shape)
+    def __call__(self, factors: Tensor, present: Tensor | None) -> Tensor:
+        """The weighted sum; who has no factor is left out."""
+        over, made = (images.view(-1, self._draws, *images.shape[1:]) for images in (self._over, self._made))
+        if present is not None:
             factors, over, made = factors[present], over[present], made[present]
         scaled = made * factors.view(-1, *[1] * (made.dim() - 1))
-        return self._geometry.batch_gradient(over, scaled.to(over.dtype))
+        if not len(scaled):
+            return over.new_zeros(self._geometry.shape)
+        return self._geometry.batch_gradient(over.flatten(0, 1), scaled.to(over.dtype).flatten(0, 1))
 
 
 def _one_by_one(geometry: Geometry, over: Tensor, made: Tensor, patients: int) -> Tensor:

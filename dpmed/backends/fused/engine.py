@@ -91,9 +91,8 @@ class Fused:
             for chunk in chunks(patients, nano_batch):
                 collector, losses = _backward(model, loss, chunk, sites)
                 factors, how_many = clip_factors(collector.squares(list(weights)), clipping)
-                for name, factor in zip(weights, factors, strict=True):
-                    part = collector.weighted(name, factor)
-                    total[name] = total[name].add_(part) if name in total else part
+                parts = collector.weighted(dict(zip(weights, factors, strict=True)))
+                total = {name: total[name].add_(part) if total else part for name, part in parts.items()}
                 count += len(chunk)
                 clipped += how_many
                 loss_sum += float(losses.sum())

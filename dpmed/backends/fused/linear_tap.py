@@ -1,5 +1,7 @@
 """Fully connected layers."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -37,14 +39,13 @@ class LinearTap:
         if once and many and collector.patients * rows.shape[1] ** 2 <= MOST_PAIRS:
             of_rows, of_made = (torch.bmm(each, each.transpose(1, 2)) for each in (raised(rows), raised(made)))
             squares = (of_rows * of_made).sum((1, 2))
-            collector.later[self._names["weight"]] = Later(
-                squares, lambda weights: _weighted_linear(rows, made, weights)
-            )
+            collector.later[self._names["weight"]] = Later(squares, partial(_weighted, rows, made))
         else:
             collector.keep(self._names["weight"], torch.bmm(made.transpose(1, 2), rows))
 
 
-def _weighted_linear(rows: Tensor, made: Tensor, weights: Tensor) -> Tensor:
-    present = weights.nonzero().squeeze(1)
-    scaled = (made[present] * weights[present].view(-1, 1, 1)).to(rows.dtype)
-    return scaled.flatten(0, 1).transpose(0, 1) @ rows[present].flatten(0, 1)
+def _weighted(rows: Tensor, made: Tensor, factors: Tensor, present: Tensor | None) -> Tensor:
+    if present is not None:
+        rows, made, factors = rows[present], made[present], factors[present]
+    scaled = (made * factors.view(-1, 1, 1)).to(rows.dtype)
+    return scaled.flatten(0, 1).transpose(0, 1) @ rows.flatten(0, 1)
