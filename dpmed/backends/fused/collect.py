@@ -82,8 +82,8 @@ class Collector:
         gradient = self.kept[name]
         if present is not None:
             gradient, factor = gradient[present], factor[present]
-        total: Tensor = factor @ gradient.flatten(1)
-        return total.view(gradient.shape[1:])
+        total: Tensor = (factor @ gradient.flatten(1)).view(gradient.shape[1:])
+        return total
 
     def _norms(self, name: str) -> Float[Tensor, "patient"]:
         if name in self.later:
