@@ -79,7 +79,7 @@ class Collector:
     def _weighted(self, name: str, factor: Tensor, present: Tensor | None) -> Tensor:
         if name in self.later:
             return raised(self.later[name].weighted(factor, present))
-        gradient = self.kept[name]
+        gradient: Tensor = self.kept[name]
         if present is not None:
             gradient, factor = gradient[present], factor[present]
         total: Tensor = (factor @ gradient.flatten(1)).view(gradient.shape[1:])
@@ -88,4 +88,5 @@ class Collector:
     def _norms(self, name: str) -> Float[Tensor, "patient"]:
         if name in self.later:
             return raised(self.later[name].squares).sqrt()
-        return torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
+        norms: Tensor = torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
+        return norms

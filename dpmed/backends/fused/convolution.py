@@ -96,7 +96,7 @@ class Geometry:
         return onto, met
 
     def _stock(self, inputs: Sized, outputs: Sized, shape: tuple[int, ...], groups: int) -> Tensor:
-        dims, weight = len(shape) - 2, inputs.new_empty(1).expand(shape)  # its values play no part
+        dims, weight = len(shape) - 2, inputs.new_empty(shape)  # its values play no part and are never touched
         if is_lone_volume(inputs) and groups == 1:
             inputs, outputs = inputs.to_mkldnn(), outputs.to_mkldnn()
         _, gradient, _ = torch.ops.aten.convolution_backward(
