@@ -84,6 +84,8 @@ def noise_after(target: float, *, before: Sequence[MechanismRun], run: Mechanism
         part = run.model_copy(update={"noise_multiplier": noise_multiplier})
         return epsilon([*before, part], delta=delta) <= target
 
+    if before and epsilon(before, delta=delta) >= target:
+        return None
     noise = run.noise_multiplier
     while not fits(noise):
         noise *= 1.5
