@@ -1,6 +1,6 @@
 """Whatever befalls a run, it never forgets what it paid: its epsilon is the truth or above, and it can go on.
 
-`DPMED_KILLS=200 pytest tests/engine/test_kills.py` has two hundred accidents; a dozen is the default.
+`DPMED_KILLS=200 pytest tests/engine/test_kills.py` has two hundred accidents; twenty is the default.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from dpmed.privacy.ledger import Ledger
 from dpmed.privacy.mechanisms import MechanismRun
 from tests.engine.accidents import befall
 
-ACCIDENTS = int(os.environ.get("DPMED_KILLS", "12"))
+ACCIDENTS = int(os.environ.get("DPMED_KILLS", "20"))
 KINDS = ("killed", "killed at a write", "killed in a line", "disk full")
 STEPS, NOISE = 16, 4.0
 
