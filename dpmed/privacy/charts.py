@@ -70,7 +70,7 @@ def _over_steps(axes: Axes, account: Account, limit: float | None) -> None:
     if limit is not None:
         axes.axhline(limit, color=RED, linestyle="--")
         axes.annotate(f"budget {limit:g}", (0, limit), xytext=(4, -12), textcoords="offset points", color=RED)
-    title = f"Spent per patient: {account.epsilon:.2f}"
+    title = f"Epsilon per patient: {account.epsilon:.2f}"
     axes.set(xlabel="step", ylabel=f"epsilon at delta {account.delta:g}", title=title, ylim=(0, None))
     axes.margins(x=0.02)
 
