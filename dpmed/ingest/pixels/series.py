@@ -149,7 +149,7 @@ def _alone(picture: Picture, finder: TextFinder) -> tuple[Box, ...]:
     Of small print on tissue the picture itself, at twice the size, hid a fifth; its strokes hid none of it.
     """
     long_side = min(max(ROUGH, round(LEAST_SCALE * max(picture.shape))), LONG_SIDE)
-    found = finder.find(picture, long_side=SMOOTH)
+    found = finder.find(picture, long_side=long_side)
     for strokes in (thin_in(picture), thin_in(255 - picture)):
         found += finder.find(_levels(strokes, NOISE_SHARE), long_side=long_side, is_even=True)
     return found
