@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from dpmed.core.files import sha256_of
+from dpmed.core.files import sha256_of, write_atomic
 from dpmed.core.labels import LabelScheme
 from dpmed.core.manifest import Geometry, Intensity
 from dpmed.core.record import Record
@@ -17,7 +17,7 @@ from dpmed.ingest.geometry import geometry
 from dpmed.ingest.jobs import Job, Part
 from dpmed.ingest.nifti import Volume, read_nifti, write_nifti
 from dpmed.ingest.pictures import read_picture, write_picture
-from dpmed.ingest.pixels.inspect import Inspector, look_through
+from dpmed.ingest.pixels.inspect import Inspector, TextFound, look_through
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
 from dpmed.ingest.segments import read_mask
@@ -58,6 +58,9 @@ class Converter:
         """Write the case of `job`, or say why not; a case that is refused leaves no file."""
         try:
             return self._picture(job) if self.kind is Kind.PICTURES else self._volumes(job)
+        except TextFound as found:
+            write_atomic(self.out / "quarantine" / f"{job.short}.png", found.proof)
+            return Outcome(case=job.case, reason=found.reason)
         except Refused as refused:
             return Outcome(case=job.case, reason=refused.reason)
 

@@ -73,10 +73,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Job:
-    """One case to write, named by pseudonyms."""
+    """One case to write, named by pseudonyms; `short` is what the report calls its first file."""
 
     case: str
     patient: str
+    short: str
     identity: str = field(repr=False)
     candidate: Candidate = field(repr=False)
 
@@ -111,12 +112,18 @@ def jobs(candidates: Sequence[Candidate], pseudonyms: Pseudonyms) -> tuple[Job, 
         Job(
             case=pseudonyms.case(candidate.identity, candidate.scan),
             patient=pseudonyms.patient(candidate.identity),
+            short=pseudonyms.file(first_of(candidate.files).name),
             identity=candidate.identity,
             candidate=candidate,
         )
         for candidate in candidates
     ]
     return tuple(sorted(made, key=lambda job: job.case))
+
+
+def first_of(files: Sequence[Source]) -> Source:
+    """The file by which the report tells where a case lies."""
+    return min(files, key=lambda file: file.ordinal)
 
 
 def fingerprint(job: Job) -> str:

@@ -1,7 +1,7 @@
 """The scrub report: what came in, what was removed, what was kept and why, what is held back. Counts, never values."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -87,10 +87,10 @@ class ScrubReport(Record):
         return self.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
-def rules() -> str:
-    """Which rule set was applied, in one phrase."""
+def rules(kept: Collection[object] = KEPT) -> str:
+    """Which rule set was applied, in one phrase; `kept` is its allow-list."""
     return (
-        f"allow-list of {len(KEPT)} attributes; DICOM PS3.15 table E.1-1, Basic Profile of edition {edition()}"
+        f"allow-list of {len(kept)} attributes; DICOM PS3.15 table E.1-1, Basic Profile of edition {edition()}"
         f" ({len(table())} attributes), options of edition {OPTIONS_EDITION}"
     )
 

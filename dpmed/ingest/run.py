@@ -182,6 +182,7 @@ def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal[Outcome]) 
         for name in outcome.sha256:
             (out / name).unlink(missing_ok=True)
     journal.remove()
+    shutil.rmtree(out / "quarantine", ignore_errors=True)
     for folder in (out / "images", out / "labels", out):
         with suppress(OSError):  # not there, or not empty: then it is not ours to remove
             folder.rmdir()

@@ -10,7 +10,7 @@ from dpmed.core.manifest import DATALIST_KEYS, Attributes, Case, Geometry, Inten
 from dpmed.ingest import report
 from dpmed.ingest.convert import Outcome
 from dpmed.ingest.detect import Kind
-from dpmed.ingest.jobs import HeldBack, Job
+from dpmed.ingest.jobs import HeldBack, Job, first_of
 from dpmed.ingest.linkage import Generalised, anonymity, generalised
 from dpmed.ingest.origin import Scan, attributes_of
 from dpmed.ingest.pseudonyms import Pseudonyms
@@ -180,7 +180,7 @@ def _missing(count: int) -> tuple[HeldLine, ...]:
 def _line(held: HeldBack, finished: Finished) -> HeldLine:
     """Where to find it without naming it: the place in the sorted input, and a keyed name."""
     assert finished.pseudonyms is not None
-    first = min(held.files, key=lambda file: file.ordinal)
+    first = first_of(held.files)
     place = f"file {first.ordinal} of {finished.seen.files}"
     what = place if len(held.files) == 1 else f"{held.what} of {len(held.files)} files, the first is {place}"
     return HeldLine(

@@ -11,6 +11,7 @@ import pytest
 from dpmed.cli.main import main
 from dpmed.core.errors import ExitCode
 from dpmed.ingest import journal
+from dpmed.ingest.rules.table import allowed
 from dpmed.samples import PLANTED, write_covid_ct, write_ct_series
 
 
@@ -61,6 +62,11 @@ def test_a_modality_is_told_if_the_standard_knows_it(make, tmp_path, stated, tol
     assert export(tmp_path / "in", tmp_path / "out", "-q") == ExitCode.DONE
     (series,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["series"]
     assert series["modality"] == told
+
+
+def test_the_report_names_the_rules_of_objects(exported):
+    report = json.loads((exported / "scrub-report.json").read_text())
+    assert report["rules"].startswith(f"allow-list of {len(allowed())} attributes; DICOM PS3.15 table E.1-1")
 
 
 def test_patients_studies_and_series_stay_apart_and_together(source, exported):

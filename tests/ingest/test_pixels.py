@@ -151,6 +151,22 @@ def test_a_name_on_tissue_is_found_and_covered(finder, tissue, size, place):
     assert any(matches(box.text, ["Quillfeather", "Ottoline"]) for box in boxes)
 
 
+@pytest.mark.parametrize("is_black", [False, True])
+def test_small_print_in_a_single_slice_is_found(finder, tissue, is_black):
+    from dpmed.ingest.pixels.series import search
+
+    ground = np.pad(tissue, 128, mode="reflect")
+    written, ink = written_on(
+        255 - ground if is_black else ground, "ID: 44-19-207 F", size=9, place=(260, 290), contrast=60
+    )
+    frame = 255 - written if is_black else written
+    boxes = search(lambda: iter([frame]), finder).get(0, ())
+    covered = np.zeros(frame.shape, bool)
+    for box in boxes:
+        covered[box.top : box.bottom, box.left : box.right] = True
+    assert covered[ink].mean() > 0.95
+
+
 def test_text_of_a_few_slices_is_found_by_the_projection(finder, tissue):
     from dpmed.ingest.pixels.series import search
 

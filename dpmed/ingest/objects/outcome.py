@@ -16,6 +16,7 @@ from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import HeldLine, ScrubReport
 from dpmed.ingest.request import IngestResult
 from dpmed.ingest.rules.compile import Action, rules_for
+from dpmed.ingest.rules.table import allowed
 from dpmed.ingest.sources import Source
 from dpmed.ingest.verify import Searched
 
@@ -72,7 +73,7 @@ def report_of(plan: Plan, outcomes: Sequence[Written], *, searched: Searched | N
     return ScrubReport(
         profile=plan.profile.name,
         profile_sha256=report.sha256(plan.profile.to_json()),
-        rules=report.rules(),
+        rules=report.rules(allowed()),
         manifest_sha256=report.sha256(manifest_of(plan, outcomes).to_json()),
         kind=result.kind,
         files=plan.files,

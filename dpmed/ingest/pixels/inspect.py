@@ -90,13 +90,21 @@ class Inspector:
         return Verdict(Outcome.HELD, Reason.BURNED_IN) if risk is Risk.DECLARED else Verdict(Outcome.CLEAN)
 
 
+class TextFound(Refused):
+    """Pixels with text under the gate; `proof` is a picture of the places, without what stands there."""
+
+    def __init__(self, proof: bytes) -> None:
+        super().__init__(Reason.TEXT)
+        self.proof = proof
+
+
 def look_through(slices: Sequence[np.ndarray], look: Inspector) -> Outcome:
-    """Pixels that are already decoded, [row, column] each: painted over in place, or `Refused` where they have text."""
+    """Pixels that are already decoded, [row, column] each: painted over in place. Raises `TextFound`."""
     if look.policy is Policy.IGNORE or not look.reads:
         return Outcome.IGNORED if look.policy is Policy.IGNORE else Outcome.KIND
     found = search(lambda: iter(slices), _finder())
     if found and look.policy is Policy.GATE:
-        raise Refused(Reason.TEXT)
+        raise TextFound(picture_of_boxes(slices[first := min(found)], found[first]))
     for number, boxes in found.items():
         slices[number][...] = fill(slices[number], boxes)
     return Outcome.PAINTED if found else Outcome.CLEAN

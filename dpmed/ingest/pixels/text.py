@@ -94,20 +94,20 @@ def is_installed() -> bool:
 class TextFinder:
     """Reads lines. The engine is loaded with the first picture, in the process that needs it."""
 
-    def find(self, picture: Picture, *, long_side: int = LONG_SIDE) -> tuple[Box, ...]:
+    def find(self, picture: Picture, *, long_side: int = LONG_SIDE, is_even: bool = False) -> tuple[Box, ...]:
         """Lines of at least three letters or digits, white or black, marks left out, in pixels of `picture`.
 
-        A smaller `long_side` is quicker, and enough where the background is smooth.
+        A smaller `long_side` is quicker, and enough where the background is smooth. `is_even`: it is black already.
         """
         rows, columns = picture.shape
         scale = min(max(long_side / max(rows, columns), LEAST_SCALE), MOST_SCALE)
         larger = _resized(picture, scale)
-        boxes = self._lines(_evened(larger, scale), larger, scale)
+        boxes = self._lines(larger if is_even else _evened(larger, scale), larger, scale)
         if not any(sum(map(str.isalnum, box.text)) >= LEAST_CHARACTERS for box in boxes):
             return ()
         # Where there is text, a second look at the picture itself finds what the first caught by half, and what is
         # too short to be taken for text elsewhere belongs to it.
-        boxes += self._lines(larger, larger, scale)
+        boxes += [] if is_even else self._lines(larger, larger, scale)
         return tuple(box.grown((rows, columns)) for box in boxes)
 
     def _lines(self, seen: Picture, larger: Picture, scale: float) -> list[Box]:
