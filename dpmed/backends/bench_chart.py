@@ -42,7 +42,7 @@ def _of_model(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> None:
         else:
             axes.bar(name.replace(" ", "\n"), points[sizes[0]], color=colours[name])
             axes.annotate(f"{points[sizes[0]]:.2f}", (place, points[sizes[0]]), ha="center", va="bottom")
-    axes.set_title(f"{rows[0].model}, {_millions(rows[0].parameters)}")
+    axes.set_title(f"{rows[0].model}, {_millions(rows[0].parameters)} weights")
     axes.set_xlabel("patients a step" if len(sizes) > 1 else f"{sizes[0]} patients a step")
     if len(sizes) > 1:
         axes.set_xscale("log", base=2)
@@ -57,11 +57,13 @@ def _over_models(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> No
         chosen = [row for row in rows if row.engine == name and row.batch == largest[row.model]]
         points = sorted((row.parameters, row.ratio_to_nonprivate) for row in chosen)
         axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+    sizes = sorted({row.parameters for row in rows})
     axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(sizes, [_millions(size) for size in sizes], rotation=20)
     axes.set_title("all models")
-    axes.set_xlabel("weights")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 
 def _millions(parameters: int) -> str:
-    return f"{parameters / 1e6:.1f} M weights" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k weights"
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k"

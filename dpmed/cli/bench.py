@@ -102,12 +102,11 @@ def bench_engine(
         models or (), batches=batch or (), images=images, rounds=rounds, device=device, threads=threads
     )
     rows = _rows(measuring, output)
-    table = Table("model", "patients", "engine", "ms a step", "of ordinary", "MiB", "patients/s")
+    table = Table("model", "batch", "engine", "ms", "of ordinary", "MiB")
     for row in rows:
         memory = "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:.0f}"
         milliseconds, ratio = f"{1e3 * row.seconds_median:.0f}", f"{row.ratio_to_nonprivate:.2f} x"
-        rate = f"{row.patients_per_second:.1f}"
-        table.add_row(row.model, str(row.batch), row.engine, milliseconds, ratio, memory, rate)
+        table.add_row(row.model, str(row.batch), row.engine, milliseconds, ratio, memory)
     output.show(table)
     if plot is not None:
         from dpmed.backends.bench_chart import draw
