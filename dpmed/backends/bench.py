@@ -129,7 +129,9 @@ def _agreeing(name: str, ways: dict[str, Step]) -> Iterator[Note]:
     for way in list(ways):
         try:
             sums = ways[way]()
-        except Exception as error:
+        except RuntimeError as error:
+            if way not in PEERS:
+                raise
             del ways[way]
             yield Note(f"{name}: {way} cannot do it ({type(error).__name__}: {str(error).splitlines()[0][:90]})")
             continue

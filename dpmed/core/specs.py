@@ -124,7 +124,7 @@ class HardwareFlags(Record):
     """How fast and where; never changes a released number beyond float tolerance.
 
     `nano_batch` is the most patients in flight; fewer are where `memory_limit_gib` (0: half of what is free) says so.
-    `bfloat16` multiplies in half precision and keeps weights, norms and sums in float32 (autocast).
+    `bfloat16` multiplies in half precision (autocast), a coarser tolerance; weights, norms and sums stay in float32.
     `workers` are threads that fetch patients ahead; with none, each is fetched when its turn comes.
     """
 

@@ -36,9 +36,11 @@ class CaseCache:
 
     def read(self, case: Case) -> PreparedCase:
         """The case from the cache, put there first if need be; its file stays mapped, to be read again."""
-        path = self._path(case) if case.case not in self._open else None
+        if case.case in self._open:
+            return self._open[case.case]
+        path = self._path(case)
         if path is None:
-            return self._open.get(case.case) or self._make(case)
+            return self._make(case)
         found = load(path)
         if found is None:
             found = self._make(case)

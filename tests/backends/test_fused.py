@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dpmed.backends.engines import engine, nano
-from dpmed.backends.fused import Fused
+from dpmed.backends.fused import Fused, linear_tap
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.convolution import Geometry
 from dpmed.backends.precision import half_precision
@@ -152,6 +152,23 @@ def test_half_precision_agrees_whatever_the_way(way, middle):
     distance = sum((other[name] - value).square().sum() for name, value in one.items()).sqrt()
     assert distance < 0.02 * sum(value.square().sum() for value in one.values()).sqrt()
     assert {value.dtype for value in other.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost"])
+def test_in_half_precision_a_patient_moves_the_sum_by_their_own_gradient_alone(way, monkeypatch):
+    """The sum of the others is not rounded anew when one leaves; a linear layer takes its ghost norms here too."""
+    monkeypatch.setattr(linear_tap, "SPARE_VALUES", 0)
+    model = network(convolution(2, padding=1), nn.Tanh(), convolution_of_six(2), nn.Linear(8, 3)).float()
+    half_precision(model, "cpu")
+    cohort = [PatientTensors(p.inputs.float(), p.targets.float()) for p in patients((4, 9, 8), count=24)]
+    bound = 1e-4
+    everyone, others, alone = (
+        Fused(Forced(way))(model, loss, some, ClippingSpec(l2_clip_norm=bound), 24).values
+        for some in (cohort, cohort[1:], cohort[:1])
+    )
+    strayed = sum((everyone[name] - others[name] - own).square().sum() for name, own in alone.items()).sqrt()
+    assert float(sum(own.square().sum() for own in alone.values()).sqrt()) == pytest.approx(bound, rel=1e-5)
+    assert strayed < 1e-3 * bound
 
 
 def test_words_are_embedded_for_each_patient_alone():

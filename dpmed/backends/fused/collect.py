@@ -78,7 +78,7 @@ class Collector:
 
     def _weighted(self, name: str, factor: Tensor, present: Tensor | None) -> Tensor:
         if name in self.later:
-            return raised(self.later[name].weighted(factor, present))
+            return self.later[name].weighted(factor, present)
         gradient: Tensor = self.kept[name]
         if present is not None:
             gradient, factor = gradient[present], factor[present]
@@ -87,6 +87,6 @@ class Collector:
 
     def _norms(self, name: str) -> Float[Tensor, "patient"]:
         if name in self.later:
-            return raised(self.later[name].squares).sqrt()
+            return self.later[name].squares.sqrt()
         norms: Tensor = torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
         return norms

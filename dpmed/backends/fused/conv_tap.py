@@ -97,15 +97,18 @@ class ConvTap:
         if geometry.can_unfold and patients * geometry.positions(over, collector.draws) ** 2 <= MOST_PAIRS:
             norms["ghost"] = lambda: geometry.ghost_squares(over, made, patients)
         fits = patients * self._layer.weight.numel() <= spare
+        weighted, ones = (
+            _WeightedBatch(geometry, over, made, collector),
+            over.new_ones(patients, dtype=raised(over).dtype),
+        )
         ways: dict[str, Callable[[], object]] = dict(whole) if fits or not once else {}
         if once:
-            ways |= {name: _and_then(way, lambda: geometry.batch_gradient(over, made)) for name, way in norms.items()}
+            ways |= {name: _and_then(way, lambda: weighted(ones, None)) for name, way in norms.items()}
         case = (self._names["weight"], over.shape[1:], patients == 1, once)
         name = self._chooser.fastest(case, ways)
         if name in whole:
             collector.keep(self._names["weight"], whole[name]())
         else:
-            weighted = _WeightedBatch(geometry, over, made, collector)
             collector.later[self._names["weight"]] = Later(norms[name](), weighted)
 
 
@@ -114,7 +117,11 @@ def _and_then(first: Callable[[], object], second: Callable[[], object]) -> Call
 
 
 class _WeightedBatch:
-    """One batch gradient of all patients, each weighted. Keeps the layer's input and the gradient of its output."""
+    """One batch gradient of all patients, each weighted. Keeps the layer's input and the gradient of its output.
+
+    In the precision of sums: rounded to less, the sum of the others would move when one patient leaves, and norms would
+    not be those of what is added.
+    """
 
     def __init__(self, geometry: Geometry, over: Tensor, made: Tensor, collector: Collector) -> None:
         self._geometry, self._over, self._made, self._draws = geometry, over, made, collector.draws
@@ -124,13 +131,13 @@ class _WeightedBatch:
         over, made = (images.view(-1, self._draws, *images.shape[1:]) for images in (self._over, self._made))
         if present is not None:
             factors, over, made = factors[present], over[present], made[present]
-        scaled = made * factors.view(-1, *[1] * (made.dim() - 1))
+        scaled = raised(made) * factors.view(-1, *[1] * (made.dim() - 1))
         if not len(scaled):
-            return over.new_zeros(self._geometry.shape)
-        return self._geometry.batch_gradient(over.flatten(0, 1), scaled.to(over.dtype).flatten(0, 1))
+            return scaled.new_zeros(self._geometry.shape)
+        return self._geometry.batch_gradient(raised(over).flatten(0, 1), scaled.flatten(0, 1))
 
 
 def _one_by_one(geometry: Geometry, over: Tensor, made: Tensor, patients: int) -> Tensor:
     """Squared norms without ever holding more than one patient's gradient."""
-    pairs = zip(over.chunk(patients), made.chunk(patients), strict=True)
-    return torch.stack([raised(geometry.batch_gradient(one, other)).square().sum() for one, other in pairs])
+    pairs = zip(raised(over).chunk(patients), raised(made).chunk(patients), strict=True)
+    return torch.stack([geometry.batch_gradient(one, other).square().sum() for one, other in pairs])

@@ -37,8 +37,8 @@ class LinearTap:
             return
         many = collector.patients * self._layer.weight.numel() > SPARE_VALUES
         if once and many and collector.patients * rows.shape[1] ** 2 <= MOST_PAIRS:
-            of_rows, of_made = (torch.bmm(each, each.transpose(1, 2)) for each in (raised(rows), raised(made)))
-            squares = (of_rows * of_made).sum((1, 2))
+            rows, made = raised(rows), raised(made)  # norms are of what is added, and sums are not rounded to less
+            squares = (torch.bmm(rows, rows.transpose(1, 2)) * torch.bmm(made, made.transpose(1, 2))).sum((1, 2))
             collector.later[self._names["weight"]] = Later(squares, partial(_weighted, rows, made))
         else:
             collector.keep(self._names["weight"], torch.bmm(made.transpose(1, 2), rows))
@@ -47,5 +47,5 @@ class LinearTap:
 def _weighted(rows: Tensor, made: Tensor, factors: Tensor, present: Tensor | None) -> Tensor:
     if present is not None:
         rows, made, factors = rows[present], made[present], factors[present]
-    scaled = (made * factors.view(-1, 1, 1)).to(rows.dtype)
+    scaled = made * factors.view(-1, 1, 1)
     return scaled.flatten(0, 1).transpose(0, 1) @ rows.flatten(0, 1)
