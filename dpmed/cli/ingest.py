@@ -13,7 +13,7 @@ from rich.table import Table
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.cli.reidentify import lock_of_crosswalk
-from dpmed.core.choices import Faces, OutputFormat, Pixels, TaskName
+from dpmed.core.choices import Faces, OutputFormat, Pixels, Task
 from dpmed.core.errors import ConfigError, ExitCode, InterruptedRun
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def ingest(
         Path | None, typer.Option("--labels", help="CSV with image or case, patient, label, split.")
     ] = None,
     task: Annotated[
-        TaskName | None, typer.Option("--task", help="What the dataset is for, if the input leaves it open.")
+        Task | None, typer.Option("--task", help="What the dataset is for, if the input leaves it open.")
     ] = None,
     label_scheme: Annotated[
         str | None,

@@ -4,7 +4,7 @@ from typing import Literal
 
 Accountant = Literal["pld", "prv", "rdp"]
 Device = Literal["auto", "cpu", "cuda", "ipu"]
-TaskName = Literal["covid-ct", "brats"]
+Task = Literal["covid-ct", "brats"]
 OutputFormat = Literal["nifti", "dicom"]
 Pixels = Literal["gate", "redact", "ignore"]
 """What becomes of pictures with text burned in."""

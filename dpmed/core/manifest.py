@@ -13,11 +13,11 @@ from pydantic import (
     model_validator,
 )
 
+from dpmed.core.choices import Task as Task
 from dpmed.core.errors import ConfigError, MismatchError, NoInputError
 from dpmed.core.labels import LabelScheme
 from dpmed.core.record import Record
 
-Task = Literal["covid-ct", "brats"]
 Split = Literal["train", "val", "test"]
 Intensity = Literal["hounsfield", "display", "arbitrary"]
 """hounsfield: CT numbers; display: already windowed 8-bit grey; arbitrary: MR, no physical unit."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from dpmed.core.choices import Faces, OutputFormat, Pixels
 from dpmed.core.errors import ConfigError
 from dpmed.core.labels import LabelScheme
 from dpmed.core.manifest import Task
@@ -42,14 +42,14 @@ class IngestRequest:
     resume: bool = False
     verify: bool = False
     profile: str = "training"
-    format: Literal["nifti", "dicom"] = "nifti"
+    format: OutputFormat = "nifti"
     seed: int = 0
     fractions: SplitFractions = field(default_factory=SplitFractions)
     k_anonymity: int | None = None
     crosswalk: Path | None = None
     lock: Lock | None = field(default=None, repr=False)
-    pixels: Literal["gate", "redact", "ignore"] = "gate"
-    faces: Literal["gate", "remove", "ignore"] = "gate"
+    pixels: Pixels = "gate"
+    faces: Faces = "gate"
 
 
 @dataclass(frozen=True)
