@@ -9,7 +9,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
 from dpmed.backends.fused.convolution import Geometry, is_lone_volume
-from dpmed.backends.fused.tap import Saved
+from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import lowered, raised
 
 
@@ -50,13 +50,11 @@ class ConvTap:
         )
         return output.to_dense() if is_lone else output, ()
 
-    def backward(
-        self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
-    ) -> Tensor | None:
+    def backward(self, given: Given) -> Tensor | None:
         """The stock kernel for the input; whole gradients of the weight where they are small, else norms now."""
-        inputs = inputs.to(outputs.dtype)
-        self._collect(inputs, outputs, collector, once=once)
-        return self._input_gradient(inputs, outputs) if wants_input else None
+        inputs, outputs = given.inputs.to(given.outputs.dtype), given.outputs
+        self._collect(inputs, outputs, given.collector, once=given.once)
+        return self._input_gradient(inputs, outputs) if given.wants_input else None
 
     def _input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         layer, shape = self._layer, self._geometry

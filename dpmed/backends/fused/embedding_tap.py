@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from dpmed.backends.fused.collect import Collector
-from dpmed.backends.fused.tap import Saved
+from dpmed.backends.fused.tap import Given, Saved
 
 
 def is_plain_embedding(layer: nn.Embedding) -> bool:
@@ -21,19 +20,11 @@ class EmbeddingTap:
         """As the layer does it."""
         return nn.functional.embedding(inputs, self._layer.weight), ()
 
-    def backward(
-        self,
-        inputs: Tensor,
-        _: Saved,
-        outputs: Tensor,
-        collector: Collector,
-        *,
-        once: bool,  # noqa: ARG002  no way to the norm alone is cheaper
-        wants_input: bool,  # noqa: ARG002  a number has no gradient
-    ) -> None:
+    def backward(self, given: Given) -> None:
         """Every patient's table, each place added to its row."""
+        outputs, collector = given.outputs, given.collector
         patients, (rows, width) = collector.patients, self._layer.weight.shape
-        words, made = inputs.view(patients, -1), outputs.reshape(patients, -1, width)
+        words, made = given.inputs.view(patients, -1), outputs.reshape(patients, -1, width)
         gradient = outputs.new_zeros(patients, rows, width)
         gradient.scatter_add_(1, words.unsqueeze(-1).expand_as(made), made)
         if self._layer.padding_idx is not None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import Collector
 from dpmed.backends.fused.layers import AnyTap, tap
-from dpmed.backends.fused.tap import Saved, Tap
+from dpmed.backends.fused.tap import Given, Tap
 from dpmed.backends.streams import Total, chunks, trainable, zeros
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec
@@ -51,14 +51,18 @@ class _Tapped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, None, None]:
         (made,) = outputs
-        inputs, *rest = ctx.saved_tensors
+        inputs, *saved = ctx.saved_tensors
         site: _Site = ctx.site
-        saved: Saved = tuple(rest)
         assert site.collector is not None, "a backward belongs to the chunk whose forward it follows"
-        once = site.uses == 1 and not site.is_shared
-        wants = bool(ctx.needs_input_grad[0])
-        gradient = site.tap.backward(inputs.detach(), saved, made, site.collector, once=once, wants_input=wants)
-        return gradient, None, None
+        given = Given(
+            inputs=inputs.detach(),
+            saved=tuple(saved),
+            outputs=made,
+            collector=site.collector,
+            once=site.uses == 1 and not site.is_shared,
+            wants_input=bool(ctx.needs_input_grad[0]),
+        )
+        return site.tap.backward(given), None, None
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dpmed.backends.fused.embedding_tap import EmbeddingTap, is_plain_embedding
 from dpmed.backends.fused.linear_tap import LinearTap
 from dpmed.backends.fused.norm_taps import LayerTap, NormTap
 from dpmed.backends.fused.slope_tap import SlopeTap
-from dpmed.backends.fused.tap import Saved, Tap
+from dpmed.backends.fused.tap import Given, Saved, Tap
 from dpmed.backends.precision import raised
 
 
@@ -48,20 +48,11 @@ class AnyTap:
         with autocast(inputs.device.type, enabled=False):
             return self._layer(raised(inputs)), ()
 
-    def backward(
-        self,
-        inputs: Tensor,
-        _: Saved,
-        outputs: Tensor,
-        collector: Collector,
-        *,
-        once: bool,  # noqa: ARG002  nothing is known about these layers that would save anything
-        wants_input: bool,
-    ) -> Tensor | None:
+    def backward(self, given: Given) -> Tensor | None:
         """Each patient's gradient, kept whole."""
-        inputs, outputs = raised(inputs), raised(outputs)
-        self._collect(inputs, outputs, collector)
-        return self._input_gradient(inputs, outputs) if wants_input else None
+        inputs, outputs = raised(given.inputs), raised(given.outputs)
+        self._collect(inputs, outputs, given.collector)
+        return self._input_gradient(inputs, outputs) if given.wants_input else None
 
     def _input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         with enable_grad():

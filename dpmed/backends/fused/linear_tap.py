@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
-from dpmed.backends.fused.tap import Saved
+from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import raised
 
 
@@ -21,12 +21,11 @@ class LinearTap:
         """As the layer does it."""
         return nn.functional.linear(inputs, self._layer.weight, self._layer.bias), ()  # autocast knows this one
 
-    def backward(
-        self, inputs: Tensor, _: Saved, outputs: Tensor, collector: Collector, *, once: bool, wants_input: bool
-    ) -> Tensor | None:
+    def backward(self, given: Given) -> Tensor | None:
         """Whole gradients, or norms from inner products where a patient has few positions."""
-        self._collect(inputs.to(outputs.dtype), outputs, collector, once=once)
-        return outputs @ self._layer.weight.to(outputs.dtype) if wants_input else None
+        inputs, outputs = given.inputs.to(given.outputs.dtype), given.outputs
+        self._collect(inputs, outputs, given.collector, once=given.once)
+        return outputs @ self._layer.weight.to(outputs.dtype) if given.wants_input else None
 
     def _collect(self, inputs: Tensor, outputs: Tensor, collector: Collector, *, once: bool) -> None:
         rows = inputs.reshape(collector.patients, -1, inputs.shape[-1])

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from dpmed.backends.fused.collect import Collector
-from dpmed.backends.fused.tap import Saved
+from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import raised
 
 
@@ -24,25 +23,16 @@ class NormTap:
         )
         return output, (mean, inverse)
 
-    def backward(
-        self,
-        inputs: Tensor,
-        saved: Saved,
-        outputs: Tensor,
-        collector: Collector,
-        *,
-        once: bool,  # noqa: ARG002  a vector for each patient is small enough to keep
-        wants_input: bool,
-    ) -> Tensor | None:
+    def backward(self, given: Given) -> Tensor | None:
         """The stock kernel, told that all channels of all images are those of one image.
 
         Its gradient of the scale is then each image's own, at no cost: that kernel sums over images only at the end.
         """
-        mean, inverse = saved
+        inputs, collector, (mean, inverse) = given.inputs, given.collector, given.saved
         images, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
         weight = self._layer.weight
         gradient, scale, shift = torch.ops.aten.native_group_norm_backward(
-            raised(outputs).contiguous(),
+            raised(given.outputs).contiguous(),
             raised(inputs).contiguous(),
             mean.view(1, -1),
             inverse.view(1, -1),
@@ -51,12 +41,12 @@ class NormTap:
             images * channels,
             size,
             images * self._groups,
-            [wants_input, True, True],
+            [given.wants_input, True, True],
         )
         for name, each in (("weight", scale), ("bias", shift)):
             if name in self._names:
                 collector.keep(self._names[name], collector.over_draws(each.view(images, channels)))
-        return gradient if wants_input else None
+        return gradient if given.wants_input else None
 
 
 class LayerTap:
@@ -73,24 +63,15 @@ class LayerTap:
         )
         return output, (mean, inverse)
 
-    def backward(
-        self,
-        inputs: Tensor,
-        saved: Saved,
-        outputs: Tensor,
-        collector: Collector,
-        *,
-        once: bool,  # noqa: ARG002  a vector for each patient is small enough to keep
-        wants_input: bool,
-    ) -> Tensor | None:
+    def backward(self, given: Given) -> Tensor | None:
         """The stock kernel for the input; the rest is a product and a sum."""
-        mean, inverse = saved
-        inputs, outputs = raised(inputs), raised(outputs)
+        collector, (mean, inverse) = given.collector, given.saved
+        inputs, outputs = raised(given.inputs), raised(given.outputs)
         layer, shape = self._layer, self._layer.normalized_shape
         for name, each in (("weight", outputs * (inputs - mean) * inverse), ("bias", outputs)):
             if name in self._names:
                 collector.keep(self._names[name], each.reshape(collector.patients, -1, *shape).sum(1))
-        if not wants_input:
+        if not given.wants_input:
             return None
         gradient, *_ = torch.ops.aten.native_layer_norm_backward(
             outputs, inputs, shape, mean, inverse, layer.weight, layer.bias, [True, False, False]
