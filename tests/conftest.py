@@ -93,7 +93,7 @@ def brats_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def covid_dataset(covid_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`covid_source`, ingested. Shared by all tests: read only."""
-    from dpmed.ingest import IngestRequest
+    from dpmed.ingest.request import IngestRequest
 
     out = tmp_path_factory.mktemp("dataset") / "covid-ct"
     return _ingested(IngestRequest(source=covid_source, out=out, labels=covid_source / "labels.csv", task="covid-ct"))
@@ -103,14 +103,14 @@ def covid_dataset(covid_source: Path, tmp_path_factory: pytest.TempPathFactory) 
 def brats_dataset(brats_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`brats_source`, ingested. Shared by all tests: read only."""
     from dpmed.core.labels import SCHEMES
-    from dpmed.ingest import IngestRequest
+    from dpmed.ingest.request import IngestRequest
 
     out = tmp_path_factory.mktemp("dataset") / "brats"
     return _ingested(IngestRequest(source=brats_source, out=out, label_scheme=SCHEMES["brats"], task="brats"))
 
 
 def _ingested(request) -> Path:
-    from dpmed.ingest import ingest
+    from dpmed.ingest.run import ingest
 
     for _ in ingest(request):
         pass

@@ -17,7 +17,7 @@ from dpmed.core.choices import Faces, OutputFormat, Pixels, Task
 from dpmed.core.errors import ConfigError, ExitCode, InterruptedRun
 
 if TYPE_CHECKING:
-    from dpmed.ingest import IngestRequest, IngestResult
+    from dpmed.ingest.request import IngestRequest, IngestResult
 
 
 def ingest(
@@ -86,7 +86,7 @@ def ingest(
             hint="use --format nifti, or a profile that keeps less, such as --profile basic",
         )
     from dpmed.core.labels import label_scheme as scheme_of
-    from dpmed.ingest import IngestRequest
+    from dpmed.ingest.request import IngestRequest
 
     request = IngestRequest(
         source=source,
@@ -129,7 +129,8 @@ def _require_pair(epsilon: float | None, delta: float | None) -> None:
 
 def _run(request: "IngestRequest", output: Output) -> "IngestResult":
     from dpmed.core.events import Note, Progress
-    from dpmed.ingest import IngestDone, ingest
+    from dpmed.ingest.request import IngestDone
+    from dpmed.ingest.run import ingest
 
     try:
         with _stoppable(), output.progress() as meter:

@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import signal
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from copy import copy
 from typing import TypeVar
 
 from dpmed.core.errors import InterruptedRun
@@ -18,7 +20,7 @@ Result = TypeVar("Result")
 WORTH_A_PROCESS = 200
 MOST_WORKERS = 8
 AHEAD = 8
-"""Items in flight per worker: enough to keep it busy, few enough that a stop is quick."""
+"""Items with each process: enough to keep it busy while this one works, few enough that a stop is quick."""
 
 
 def workers_for(items: int, asked: int | None) -> int:
@@ -29,9 +31,9 @@ def workers_for(items: int, asked: int | None) -> int:
 
 
 class Crew:
-    """Workers for several rounds of work: here, or in processes that are started once and kept until `close`.
+    """Workers for several rounds of work: this process, and others that are started once and kept until `close`.
 
-    Processes are spawned, so nothing of this one is shared.
+    The others are spawned, so nothing of this one is shared. That takes them a second, and this one works meanwhile.
     """
 
     def __init__(self, workers: int) -> None:
@@ -43,11 +45,8 @@ class Crew:
         if self.workers <= 1 or len(items) <= 1:
             yield from map(work, items)
             return
-        if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_hush)
         try:
-            yield from _in_order(self._executor, work, items, self.workers * AHEAD)
+            yield from self._in_order(work, items)
         except BrokenProcessPool:
             raise InterruptedRun(
                 "a worker process died, perhaps for want of memory",
@@ -59,6 +58,38 @@ class Crew:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
+    def _in_order(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        executor, left = self._others(), deque(items)
+        here = copy(work)  # what it keeps for itself while it works here may not be fit to be sent
+        are_up = executor.submit(_learn, work)
+        waiting: deque[Future[Result]] = deque()
+        while left:
+            if are_up.done():
+                busy = sum(not future.done() for future in waiting)
+                sent = min(self._share(len(left) + busy) - busy, len(left))
+                waiting.extend(executor.submit(work, left.popleft()) for _ in range(sent))
+            if waiting and (waiting[0].done() or len(waiting) >= self.workers * AHEAD):
+                yield waiting.popleft().result()
+            elif left:
+                waiting.append(_finished(here(left.popleft())))
+        yield from (future.result() for future in waiting)
+
+    def _share(self, items: int) -> int:
+        """How many of the items that are left the other processes hold: as many as keep this one busy as long."""
+        return (self.workers - 1) * min(AHEAD, -(-items // self.workers))
+
+    def _others(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self.workers - 1, mp_context=context, initializer=_hush)
+        return self._executor
+
+
+def _finished(result: Result) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
+
 
 def ordered_map(work: Callable[[Item], Result], items: Sequence[Item], *, workers: int) -> Iterator[Result]:
     """One round of work, in the order of the items."""
@@ -66,20 +97,12 @@ def ordered_map(work: Callable[[Item], Result], items: Sequence[Item], *, worker
         yield from crew.map(work, items)
 
 
-def _in_order(
-    executor: ProcessPoolExecutor, work: Callable[[Item], Result], items: Sequence[Item], ahead: int
-) -> Iterator[Result]:
-    waiting: list[Future[Result]] = []
-    for item in items:
-        waiting.append(executor.submit(work, item))
-        if len(waiting) >= ahead:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
+def _learn(work: Callable[[Item], Result]) -> None:
+    """The first task of a round: to have received `work` is to have loaded all it needs, which takes longest."""
 
 
 def _hush() -> None:
-    """In a worker: Ctrl-C is the parent's to handle, and no library may print what it read."""
+    """In another process: Ctrl-C is the parent's to handle, and no library may print what it read."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)

@@ -11,7 +11,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from dpmed.core.labels import SCHEMES
 from dpmed.core.manifest import Manifest
-from dpmed.ingest import IngestDone, IngestRequest, ingest
+from dpmed.ingest.request import IngestDone, IngestRequest
+from dpmed.ingest.run import ingest
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 INVENTED = {

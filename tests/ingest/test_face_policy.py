@@ -8,7 +8,7 @@ import pytest
 
 from dpmed.cli.main import main
 from dpmed.core.errors import ExitCode
-from dpmed.ingest.faces import FaceState, face_state
+from dpmed.ingest.faces.state import FaceState, face_state
 from dpmed.samples import write_brats
 
 

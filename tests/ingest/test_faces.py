@@ -8,9 +8,9 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  as its own documentation calls it
 from PIL import Image
 
-from dpmed.ingest.faces import FaceState, face_state, remove_face
 from dpmed.ingest.faces.proof import before_after
-from dpmed.ingest.faces.state import look
+from dpmed.ingest.faces.removal import remove_face
+from dpmed.ingest.faces.state import FaceState, face_state, look
 from dpmed.ingest.faces.zone import FOREHEAD_MM, Sides
 from dpmed.ingest.reasons import Reason, Refused
 from tests.ingest.phantom_heads import CT, MR, ball, phantom, turned

@@ -10,7 +10,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, JPEGLSLossless
 
 from dpmed.core.errors import ConfigError, DpmedError, NoInputError
-from dpmed.ingest import IngestRequest, ingest
+from dpmed.ingest.request import IngestRequest
+from dpmed.ingest.run import ingest
 
 
 def test_links_are_not_followed(make, tmp_path):

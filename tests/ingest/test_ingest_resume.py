@@ -3,9 +3,11 @@ import json
 import pytest
 
 from dpmed.core.errors import ConfigError, InterruptedRun, MismatchError
-from dpmed.ingest import IngestRequest, ingest, run
+from dpmed.ingest import run
 from dpmed.ingest.convert import Converter
 from dpmed.ingest.journal import NAME
+from dpmed.ingest.request import IngestRequest
+from dpmed.ingest.run import ingest
 
 
 def cut_off_after(cases, make, source, out, **options):

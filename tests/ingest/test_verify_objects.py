@@ -8,13 +8,14 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
 from dpmed.core.errors import IdentifierError
-from dpmed.ingest import IngestRequest, ingest
 from dpmed.ingest.objects.harvest import Harvest, Harvester
 from dpmed.ingest.objects.instance import Scrubber
 from dpmed.ingest.objects.values import Person
 from dpmed.ingest.pseudonyms import Pseudonyms
+from dpmed.ingest.request import IngestRequest
 from dpmed.ingest.rules.compile import rules_for
 from dpmed.ingest.rules.profile import load_profile
+from dpmed.ingest.run import ingest
 
 PERSON = Person("p-000000000000", 100, 0)
 

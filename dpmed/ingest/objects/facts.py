@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +85,11 @@ class Facts:
             issuer = self["issuer"]
             return f"{issuer}{SEPARATOR}{self['patient']}" if issuer else self["patient"]
         return SEPARATOR.join(("study", self["study"] or self["series"] or self["instance"]))
+
+
+def look_at(paths: Sequence[Path]) -> list[Facts | Reason]:
+    """Look at some files: one is too little to send to a process."""
+    return [look(path) for path in paths]
 
 
 def look(path: Path) -> Facts | Reason:

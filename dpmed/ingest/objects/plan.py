@@ -13,7 +13,7 @@ from dpmed.ingest.cures import nothing_usable
 from dpmed.ingest.detect import Detected, Kind, detect
 from dpmed.ingest.faces.policy import FacePolicy
 from dpmed.ingest.objects.batches import Batch, Paint, batches, series_of, without_copies
-from dpmed.ingest.objects.facts import Facts, look
+from dpmed.ingest.objects.facts import Facts, look_at
 from dpmed.ingest.objects.heads import Head, HeadInspector, Slice
 from dpmed.ingest.pixels.inspect import Policy, Verdict, inspector
 from dpmed.ingest.pixels.risk import risk
@@ -28,11 +28,6 @@ from dpmed.ingest.sources import Source, inventory
 AT_ONCE = 64
 HEADS = frozenset({"CT", "MR"})
 """Modalities whose slices make volumes that can show a face."""
-
-
-def look_at(sources: Sequence[Source]) -> list[Facts | Reason]:
-    """Look at some files: one is too little to send to a process. Never raises for what is in them."""
-    return [look(source.path) for source in sources]
 
 
 @dataclass(frozen=True)
@@ -146,8 +141,8 @@ def _paint(
     }
 
 
-def _some(files: Sequence[Source]) -> list[Sequence[Source]]:
-    return [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
+def _some(files: Sequence[Source]) -> list[list[Path]]:
+    return [[one.path for one in files[start : start + AT_ONCE]] for start in range(0, len(files), AT_ONCE)]
 
 
 def _dicom(detected: Detected) -> Detected:
