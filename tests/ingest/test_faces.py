@@ -68,6 +68,19 @@ def test_a_head_above_the_eyes_has_no_face():
     assert face_state(slab.voxels, slab.affine, modality="MR") is FaceState.DEFACED
 
 
+def test_a_cut_surface_is_no_face_unless_skin_is_left_beside_it():
+    seen = phantom(MR, low=(-100, -125, -60))
+    ahead = 80 < seen.affine[1, 3] + seen.affine[1, 1] * np.arange(seen.voxels.shape[1])
+    cut, half_cut = seen.voxels.copy(), seen.voxels.copy()
+    cut[:, ahead] = 0
+    half_cut[: len(cut) // 2, ahead] = 0
+    # So little is gone that eyes and cheeks stand out beyond the brain: what removes a face must not be content.
+    assert look(cut, seen.affine, modality="MR").state is FaceState.FACE
+    assert face_state(cut, seen.affine, modality="MR") is FaceState.DEFACED
+    assert face_state(half_cut, seen.affine, modality="MR") is FaceState.FACE
+    assert face_state(seen.voxels, seen.affine, modality="MR") is FaceState.FACE
+
+
 def test_a_head_on_shoulders_is_found():
     body = phantom(CT, spacing=(4, 4, 4), low=(-248, -148, -400), high=(248, 148, 105))
     x, y, z = np.meshgrid(*(np.arange(n) * 4 for n in body.voxels.shape), indexing="ij")

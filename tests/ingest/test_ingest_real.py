@@ -15,8 +15,7 @@ pytestmark = [pytest.mark.real_images, pytest.mark.skipif(not DATA.is_dir(), rea
         ("brain_tumor_progression", {"label_scheme": "binary", "labels": "scans.csv"}, 5, 10),
         ("dicom/covid19_ny_sbu_pairs", {"task": "brats"}, 7, 14),
         ("dicom/dcm_qa_deident", {"task": "brats"}, 1, 1),
-        # Its face was cut off before, which the slab of it that is here cannot show.
-        ("dicom/studyforrest_t1", {"task": "brats", "faces": "ignore"}, 1, 1),
+        ("dicom/studyforrest_t1", {"task": "brats"}, 1, 1),
         ("dicom/tcia_pseudo_phi_mr/dicom", {"task": "brats"}, 1, 1),
     ],
 )

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Num
 from scipy import ndimage
 
 from dpmed.ingest.faces.brain import brain
+from dpmed.ingest.faces.cut import was_cut
 from dpmed.ingest.faces.grid import PAD, Coarse, coarse
 from dpmed.ingest.faces.head import head
 from dpmed.ingest.faces.morphology import distance, litres
@@ -52,16 +53,21 @@ def face_state(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"
     | a face of which a nose's worth is in the field | FACE |
     | a head in which no brain can be found | FACE |
     | eyes and nose outside the field, or removed | DEFACED |
+    | no skin where the face must be, only a cut | DEFACED |
     | the brain alone, its background empty | SKULL_STRIPPED |
     | chest, belly, limb, phantom smaller than a newborn | NOT_A_HEAD |
     | less than four centimetres from top to bottom | NOT_A_HEAD: too thin to be rendered as a face |
     | a head whose affine does not give true millimetres | NOT_A_HEAD where the size is no head's |
     """
-    return look(voxels, affine, modality=modality).state
+    seen = look(voxels, affine, modality=modality)
+    if seen.state is FaceState.FACE and seen.coarse is not None and seen.body is not None and seen.sides is not None:
+        affine = np.asarray(affine, np.float64)
+        return FaceState.DEFACED if was_cut(voxels, affine, seen.coarse, seen.body, seen.sides) else FaceState.FACE
+    return seen.state
 
 
 def look(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, modality: str) -> Look:
-    """`face_state` and what it rests on."""
+    """What the anatomy says, and what that rests on. How the surface looks is left out: a cut too shallow is sharp."""
     is_ct = modality.upper().startswith("CT")
     floor_mm = floor_of_head(voxels, affine, is_ct=is_ct)
     grid = None if floor_mm is None else coarse(voxels, affine, floor_mm=floor_mm)
