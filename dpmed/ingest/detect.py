@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from dpmed.core.errors import ConfigError, NoInputError
+from dpmed.ingest import limits
 from dpmed.ingest.opened import HEAD, MAGIC, PREAMBLE, looks_like_dataset
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.sources import Source
@@ -123,6 +124,8 @@ def decathlon_root(sources: Sequence[Source]) -> str | None:
 
 
 def _is_object(source: Source) -> bool:
+    if source.path.stat().st_size > limits.MAX_JSON_BYTES:
+        return False
     try:
         return isinstance(json.loads(source.path.read_bytes()), dict)
     except (ValueError, RecursionError):

@@ -27,6 +27,7 @@ MASK = "seg"
 # BraTS since 2023: BraTS-<group>-<patient>-<time point>; scans at different times are one patient.
 TIME_POINT = re.compile(r"^(BraTS-[A-Z]+-\d+)-\d{3}$", re.IGNORECASE)
 CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+CHANNEL_NUMBER = re.compile(r"[0-9]{1,4}")
 NIFTI_SUFFIX = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 CASE_IS_PATIENT = (
     "no label file: each case name is taken as one patient. If a patient has several scans, say so with --labels CSV"
@@ -155,7 +156,7 @@ def _channels(description: Source) -> Mapping[int, str]:
     """Channel numbers to sequences, from `channel_names` (nnU-Net) or `modality` (Decathlon)."""
     content = json.loads(description.path.read_bytes())
     named = content.get("channel_names") or content.get("modality")
-    if not isinstance(named, dict) or not all(str(key).isdigit() for key in named):
+    if not isinstance(named, dict) or not all(CHANNEL_NUMBER.fullmatch(key) for key in named):
         raise ConfigError("dataset.json names no channels", hint='for example "channel_names": {"0": "FLAIR"}')
     channels = {int(key): SEQUENCES.get(str(name).lower()) for key, name in sorted(named.items())}
     unknown = [number for number, name in channels.items() if name is None]

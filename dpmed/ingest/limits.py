@@ -16,3 +16,5 @@ MAX_ITEMS = 250_000
 MAX_ZIP_FILES = 500_000
 MAX_ZIP_BYTES = 64 * 2**30
 MAX_CSV_BYTES = 256 * 2**20
+MAX_JSON_BYTES = 64 * 2**20
+"""Of a description of a dataset; a larger one is taken for no description."""

@@ -70,7 +70,7 @@ def test_a_head_above_the_eyes_has_no_face():
 
 def test_a_cut_surface_is_no_face_unless_skin_is_left_beside_it():
     seen = phantom(MR, low=(-100, -125, -60))
-    ahead = 80 < seen.affine[1, 3] + seen.affine[1, 1] * np.arange(seen.voxels.shape[1])
+    ahead = seen.affine[1, 3] + seen.affine[1, 1] * np.arange(seen.voxels.shape[1]) > 80
     cut, half_cut = seen.voxels.copy(), seen.voxels.copy()
     cut[:, ahead] = 0
     half_cut[: len(cut) // 2, ahead] = 0

@@ -7,6 +7,7 @@ import pytest
 
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.labels import LabelScheme
+from dpmed.ingest import limits
 from dpmed.ingest.nifti import Volume, compact, read_nifti, write_nifti
 
 
@@ -119,6 +120,24 @@ def test_nnunet_files_of_one_case_come_together(make, tmp_path):
     (case,) = make.run(root, tmp_path / "out", label_scheme="binary").manifest.cases
     assert load(tmp_path / "out", case.images["t1ce"]).max() == 1
     assert set(case.images) == {"t2", "t1ce"}
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "-1", ""])
+def test_a_channel_that_is_no_number_is_told(make, tmp_path, number):
+    root = tmp_path / "Task01"
+    make.nifti(root / "imagesTr" / "BRATS_001.nii.gz", np.zeros((2, 2, 2), np.int16))
+    (root / "dataset.json").write_text(json.dumps({"modality": {number: "FLAIR"}}))
+    with pytest.raises(ConfigError, match="names no channels"):
+        make.run(root, tmp_path / "out", label_scheme="binary")
+
+
+def test_a_huge_description_is_not_read(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_JSON_BYTES", 10)
+    root = tmp_path / "Task01"
+    make.nifti(root / "imagesTr" / "BRATS_001.nii.gz", np.zeros((2, 2, 2), np.int16))
+    (root / "dataset.json").write_text(json.dumps({"modality": {"0": "FLAIR"}}))
+    with pytest.raises(ConfigError, match="plain NIfTI files"):
+        make.run(root, tmp_path / "out", task="brats")
 
 
 def test_plain_files_need_a_declared_sequence(make, tmp_path):
