@@ -68,6 +68,13 @@ def test_a_head_above_the_eyes_has_no_face():
     assert face_state(slab.voxels, slab.affine, modality="MR") is FaceState.DEFACED
 
 
+def test_a_head_whose_header_makes_it_thin_is_named_for_somebody_to_look_at(mr):
+    flat = mr.affine.copy()
+    flat[2] *= 0.1
+    assert face_state(mr.voxels, flat, modality="MR") is FaceState.THIN_HEAD
+    assert face_state(mr.voxels[:, :, :4], mr.affine, modality="MR") is FaceState.NOT_A_HEAD
+
+
 def test_a_cut_surface_is_no_face_unless_skin_is_left_beside_it():
     seen = phantom(MR, low=(-100, -125, -60))
     ahead = seen.affine[1, 3] + seen.affine[1, 1] * np.arange(seen.voxels.shape[1]) > 80
@@ -146,6 +153,7 @@ def test_pictures_show_the_difference(mr, mr_defaced):
     [
         ("head_nifti/spm152.nii.gz", "MR", FaceState.SKULL_STRIPPED),
         ("head_nifti/CT_AVM.nii.gz", "CT", FaceState.NOT_A_HEAD),
+        ("brain_tumor_progression/BTP_01_pre/BTP_01_pre_t1ce.nii.gz", "t1ce", FaceState.THIN_HEAD),
         ("brats2013/brats_2013_pat0005_1/brats_2013_pat0005_1_t1ce.nii.gz", "t1ce", FaceState.SKULL_STRIPPED),
     ],
 )

@@ -15,6 +15,8 @@ LONGER_THAN_WIDE = 0.95
 """Length over width: heads are longer than wide, trunks wider than long."""
 HEIGHT_MM = 40.0
 """Of a slab: less from top to bottom cannot be rendered as a face."""
+WHOLE_HEAD_MM, LEAST_SLICES = 150.0, 8
+"""From top to bottom, where a scan of the brain is meant to cover it, and in how many slices at least."""
 THIN_FIELD_MM = 100.0
 """A field narrower than this (a few sagittal slices) cannot show how wide the head is."""
 TALL_MM = 330.0
@@ -33,6 +35,14 @@ def floor_of_head(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4
         return None
     to_world = np.asarray(affine, np.float64) @ grid.to_scan
     return float(to_world[2, 3] + to_world[2, 2] * (levels.start - 2))
+
+
+def taller(affine: Float[np.ndarray, "4 4"], shape: tuple[int, ...]) -> Float[np.ndarray, "4 4"] | None:
+    """The affine with its slices as far apart as in a scan of a whole head, for a scan too thin to show one."""
+    height = float(np.abs(affine[2, :3]) @ shape)
+    if not 0 < height < HEIGHT_MM or min(shape) < LEAST_SLICES:
+        return None
+    return np.asarray(np.diag([1.0, 1.0, WHOLE_HEAD_MM / height, 1.0]) @ affine)
 
 
 def head_slices(

@@ -13,7 +13,7 @@ from dpmed.ingest.faces.grid import PAD, Coarse, coarse
 from dpmed.ingest.faces.head import head
 from dpmed.ingest.faces.morphology import distance, litres
 from dpmed.ingest.faces.pose import pose
-from dpmed.ingest.faces.shape import floor_of_head, head_slices
+from dpmed.ingest.faces.shape import floor_of_head, head_slices, taller
 from dpmed.ingest.faces.stripped import is_stripped
 from dpmed.ingest.faces.zone import Sides
 
@@ -29,6 +29,7 @@ class FaceState(StrEnum):
     FACE = "a head with a face"
     DEFACED = "a head without a face"
     SKULL_STRIPPED = "a brain without its skull"
+    THIN_HEAD = "less than 4 cm of a head, says the header: look at it"
     NOT_A_HEAD = "not a head"
 
 
@@ -56,12 +57,16 @@ def face_state(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"
     | no skin where the face must be, only a cut | DEFACED |
     | the brain alone, its background empty | SKULL_STRIPPED |
     | chest, belly, limb, phantom smaller than a newborn | NOT_A_HEAD |
-    | less than four centimetres from top to bottom | NOT_A_HEAD: too thin to be rendered as a face |
-    | a head whose affine does not give true millimetres | NOT_A_HEAD where the size is no head's |
+    | less than four centimetres from top to bottom | no face can be rendered from that, if the header is right: \
+THIN_HEAD if there would be a face were the slices further apart, else what there would be |
+    | a head whose affine does not give true millimetres | else NOT_A_HEAD where the size is no head's |
     """
+    affine = np.asarray(affine, np.float64)
     seen = look(voxels, affine, modality=modality)
+    if seen.state is FaceState.NOT_A_HEAD and (stretched := taller(affine, voxels.shape)) is not None:
+        state = look(voxels, stretched, modality=modality).state
+        return FaceState.THIN_HEAD if state is FaceState.FACE else state
     if seen.state is FaceState.FACE and seen.coarse is not None and seen.body is not None and seen.sides is not None:
-        affine = np.asarray(affine, np.float64)
         return FaceState.DEFACED if was_cut(voxels, affine, seen.coarse, seen.body, seen.sides) else FaceState.FACE
     return seen.state
 
