@@ -63,7 +63,7 @@ def createPoptorchError(msg):
 
 
 def __getattr__(name):
-    known = {*_manifest.MANIFEST["functions"], *_manifest.MANIFEST["other_classes"]}
-    if name in known:
+    known = (*_manifest.MANIFEST["functions"], *_manifest.MANIFEST["other_classes"])
+    if name in {item.split(".")[0] for item in known}:
         raise _manifest.NotSimulated(f"poptorch.{name} exists and is not acted out by the stand-in")
     raise AttributeError(f"module 'poptorch' has no attribute '{name}'")

@@ -9,6 +9,7 @@ from . import _outputs
 from ._errors import Error
 from ._half import Half
 from ._limits import check_machine
+from ._manifest import NotSimulated
 from ._mutants import acts
 from ._placed import Placed
 from ._trace import Trace
@@ -17,6 +18,7 @@ from ._watch import Watch, tensors_in
 from .enums import OutputMode
 
 NOISE = torch.Generator()
+GRADIENT, UPDATED = "Gradient___", "UpdatedVar___"
 
 
 class Program:
@@ -29,6 +31,7 @@ class Program:
         self.first = None
         self.structure = None
         self.calls = 0
+        self.anchors = {}
         self.rule = self.make_rule(optimizer) if training else None
 
     def make_rule(self, optimizer):
@@ -84,6 +87,9 @@ class Program:
         before = {name: tensor.detach().clone() for name, tensor in self.placed.device.items()}
         result, trace, watch = self.forward(self.cut(values, 0))
         check_machine(self.options, trace, self.training)
+        unknown = [name for name, *_ in self.options.anchored_tensors.values() if name not in self.tensor_names()]
+        if unknown:
+            raise NotSimulated(f"the stand-in anchors {self.tensor_names()} and not {unknown}")
         if self.training:
             trace.final_loss()
         self.first, self.structure = watch, result
@@ -98,12 +104,15 @@ class Program:
 
     def run(self, values):
         self.calls += 1
+        self.anchors = {name: [] for name, *_ in self.options.anchored_tensors.values()}
         outputs, gradients = [], {}
         plan = updates(list(range(self.factor())), self.options) if self.training else []
         for number in range(self.factor()):
             made, gradients[number] = self.micro_batch(self.cut(values, 0 if acts("repeats-first") else number))
             outputs.append(made)
+            seen = dict(zip(self.placed.trained(), gradients[number] or ()))
             self.update_when_complete(number, gradients, plan)
+            self.keep_anchors(seen)
         return self.collected(outputs)
 
     def micro_batch(self, values):
@@ -133,11 +142,20 @@ class Program:
 
     def tensor_names(self):
         """Name what can be anchored here: weights, and their gradients as PopART names them."""
-        names = list(self.placed.host)
-        return names + ["Gradient___" + name for name in self.placed.trained()] if self.training else names
+        if not self.training:
+            return list(self.placed.host)
+        return [kind + name for kind in ("", GRADIENT, UPDATED) for name in self.placed.trained()]
+
+    def keep_anchors(self, gradients):
+        for name, runs in self.anchors.items():
+            held = gradients if name.startswith(GRADIENT) else self.placed.device
+            runs.append(held[name.replace(GRADIENT, "").replace(UPDATED, "")].detach().clone())
 
     def anchored(self):
-        return {}
+        """Each anchor by its short name, in the mode of the options: the mode asked for with it is not looked at."""
+        mode, period = OutputMode(self.options.output_mode), self.options.output_return_period
+        made = {name: _outputs.gathered(runs, self.options, mode, period) for name, runs in self.anchors.items()}
+        return {short: made[asked[0]] for short, asked in self.options.anchored_tensors.items()}
 
     def collected(self, outputs):
         """Put the outputs of all micro-batches together, one tensor of forward after the other."""

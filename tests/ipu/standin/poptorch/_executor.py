@@ -169,8 +169,8 @@ class PoplarExecutor:
         return found
 
     def setOptimizer(self, optimizer):
-        if not isinstance(optimizer, torch.optim.SGD):
-            not_simulated(type(optimizer).__name__)()
+        if not isinstance(optimizer, torch.optim.SGD) or any(group["nesterov"] for group in optimizer.param_groups):
+            not_simulated(f"{type(optimizer).__name__}, or SGD with Nesterov momentum,")()
         self._optimizer = optimizer
         if self.isCompiled():
             self._program.replace_optimizer(optimizer)

@@ -10,6 +10,8 @@ MOVES = ("_to_copy", "copy_", "clone", "empty", "empty_strided", "zeros", "ones"
 
 
 def widened(value):
+    if value is torch.float16:
+        return torch.float32
     return value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.float16 else value
 
 
@@ -31,4 +33,5 @@ class Half(TorchDispatchMode):
             return args[0]
         asked = named_arguments(func, args, kwargs).get("dtype")
         mixed = any(tensor.dtype == torch.float32 and tensor.dim() for tensor in given)
-        return result if mixed or asked == torch.float32 else tree_map(narrowed, result)
+        wide = asked == torch.float32 or (mixed and asked is None)
+        return result if wide else tree_map(narrowed, result)

@@ -3,6 +3,7 @@
 import torch
 
 from ._errors import Error
+from ._manifest import NotSimulated
 
 NORMS = (torch.nn.modules.batchnorm._BatchNorm,)
 
@@ -72,7 +73,7 @@ class Placed:
 def fresh(tensor):
     data = tensor.detach().clone(memory_format=torch.contiguous_format)
     if data.dtype in (torch.float64, torch.bfloat16):
-        raise Error(f"{data.dtype} weights cannot be put on the device by this stand-in: use float32 or float16")
+        raise NotSimulated(f"{data.dtype} weights: the device would narrow them, the stand-in does not")
     if isinstance(tensor, torch.nn.Parameter):
         return torch.nn.Parameter(data, requires_grad=tensor.requires_grad)
     return data

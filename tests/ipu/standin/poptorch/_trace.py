@@ -36,6 +36,7 @@ class Trace(TorchFunctionMode):
         self.by_torch = []
         self.stages = {}
         self.placed = set()
+        self.next_id = 0
 
     def __enter__(self):
         _current.append(self)
@@ -96,8 +97,14 @@ def mark_loss(tensor):
 def begin_block(user_id, ipu_id):
     if _current:
         trace = _current[-1]
-        block = user_id or f"auto{len(trace.stages)}"
+        block = user_id or str(trace.next_id)
+        trace.next_id += not user_id
         trace.placed.add(trace.strategy.place(block, ipu_id, trace.stages))
+
+
+def count_blocks_anew():
+    if _current:
+        _current[-1].next_id = 0
 
 
 def end_block():

@@ -19,7 +19,7 @@ class Rule:
         self.settings = [dict(optimizer.defaults) for _ in weights]
         for group, members in groups:
             for member in members:
-                self.settings[member] = group
+                self.settings[member] = {key: value for key, value in group.items() if key != "params"}
         self.velocity = {}
 
     def clipped(self, gradients):

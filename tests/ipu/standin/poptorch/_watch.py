@@ -16,6 +16,7 @@ TAKEN_EARLIER = {
     "fill": "full_like",
     "lift_fresh": "clone",
     "native_dropout": "dropout",
+    "scalar_tensor": "full",
     "zero": "zeros_like",
     "alias": "detach",
     "empty": "full",

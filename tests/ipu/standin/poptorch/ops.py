@@ -4,7 +4,6 @@ import torch
 
 from . import _trace
 from ._errors import Error
-from ._manifest import not_simulated
 
 
 def identity_loss(x, reduction):
@@ -22,7 +21,9 @@ def isRunningOnIpu():
 class Block(torch.nn.Module):
     """All that runs inside is placed on one IPU."""
 
-    useAutoId = staticmethod(not_simulated("useAutoId"))
+    @staticmethod
+    def useAutoId():
+        _trace.count_blocks_anew()
 
     @staticmethod
     def start(user_id=None, ipu_id=None):
@@ -67,12 +68,17 @@ def removeBlocks(module):
 
 def recomputationCheckpoint(*tensors):
     """Keep these values for the backward pass and compute the rest again: changes memory, no number."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        return type(tensors[0])(tensors[0])
+    if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
+        raise ValueError("All inputs must be tensors")
     return tensors if len(tensors) > 1 else tensors[0]
 
 
 def set_available_memory(tensor, available_memory_proportion):
     """Bound the working memory of the operator that made this: changes memory, no number."""
-    assert 0 <= available_memory_proportion <= 1
+    if not isinstance(tensor, torch.Tensor):
+        raise Error(f"You may only set available memory for torch.tensor values. {type(tensor)} is not supported.")
     return tensor
 
 
