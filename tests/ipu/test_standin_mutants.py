@@ -46,7 +46,8 @@ def test_without_a_mutant_two_runs_agree(design_p, patients):
     assert not differ(two_batches(design_p, patients), two_batches(design_p, patients))
 
 
-NUMERIC = sorted({*names("ARITHMETIC"), *names("TRAFFIC"), "nan"} - {"swapped-weights"})
+LATE = {"no-clip-later": 4, "eight-iterations": 1}
+NUMERIC = sorted({*names("ARITHMETIC"), *names("TRAFFIC"), "nan"} - set(LATE))
 
 
 @pytest.mark.parametrize("name", NUMERIC)
@@ -57,20 +58,24 @@ def test_each_mutant_changes_what_two_batches_show(design_p, patients, monkeypat
     assert differ(two_batches(design_p, patients, mode), honest)
 
 
-def test_weights_of_one_shape_are_swapped(poptorch, monkeypatch):
-    class Two(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.one, self.two = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.ones(1) * 2)
-
-        def forward(self, scan):
-            return poptorch.identity_loss(scan * (self.one + self.two), "mean")
-
-    monkeypatch.setenv("DPMED_STANDIN_MUTANT", "swapped-weights")
-    model = Two()
-    run = poptorch.trainingModel(model, poptorch.Options().useIpuModel(True))
-    run(torch.ones(1))
-    assert model.one.item() > model.two.item()
+@pytest.mark.parametrize("name", LATE)
+def test_a_mutant_that_shows_late(design_p, patients, monkeypatch, name):
+    """Past the fourth call, or past the eighth patient of one call: a short self-test at the start sees neither."""
+    monkeypatch.setenv("DPMED_STANDIN_MUTANT", name)
+    many = [torch.cat([tensor, tensor]) for tensor in patients]
+    made = design_p(patients=12)
+    norms = []
+    for _ in range(LATE[name]):
+        before = [probe.detach().clone() for probe in made.model.parameters()]
+        made.run(*many)
+        moved = map(lambda probe, old: ((probe.detach() - old) ** 2).sum(), made.model.parameters(), before)
+        norms.append(float(torch.sqrt(sum(moved))))
+    monkeypatch.delenv("DPMED_STANDIN_MUTANT")
+    honest = design_p(patients=12)
+    honest.run(*many)
+    norm = float(torch.sqrt(sum((probe.detach() ** 2).sum() for probe in honest.model.parameters())))
+    assert all(abs(early - norm) < 1e-6 for early in norms[:-1])
+    assert abs(norms[-1] - norm) > 1e-3
 
 
 def test_a_mutant_that_does_not_exist_is_an_error(poptorch, design_p, patients, monkeypatch):

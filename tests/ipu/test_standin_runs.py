@@ -213,3 +213,20 @@ def test_named_buffers_are_updated_where_asked_for(poptorch, line):
     run(SCANS)
     with pytest.raises(poptorch.Error, match="updatableNamedBuffers"):
         run.copyNamedBuffersToDevice()
+
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("one", torch.zeros(1))
+            self.register_buffer("two", torch.zeros(1))
+
+        def forward(self, scan):
+            return scan + self.one + self.two
+
+    model = Shifted()
+    run = poptorch.inferenceModel(model, poptorch.Options().useIpuModel(True).updatableNamedBuffers(["two"]))
+    run(torch.zeros(1))
+    model.one += 1
+    model.two += 10
+    run.copyNamedBuffersToDevice()
+    assert run(torch.zeros(1)).item() == 10

@@ -174,6 +174,21 @@ def test_a_new_optimizer_acts_from_the_next_call(poptorch, design_p, patients, t
     assert apart(made.model, [4 * tensor for tensor in textbook(patients)]) < 1e-6
 
 
+def test_every_iteration_updates(poptorch, design_p, patients):
+    made = design_p(change=lambda options: options.anchorTensor("probe", "UpdatedVar___probe_b"), mode="All")
+    made.run(*patients)
+    after = made.run.getAnchoredTensor("probe").reshape(6, 4)
+    steps = after - torch.cat([torch.zeros(1, 4), after[:-1]])
+    assert [bool(step.any()) for step in steps] == [bool(weight) for weight in patients[2]]
+
+
+def test_an_optimizer_never_steps_in_torch(design_p, patients, monkeypatch):
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *args, **kwargs: pytest.fail("torch took a step"))
+    made = design_p()
+    made.run(*patients)
+    assert made.model.probe_a.any()
+
+
 def test_half_precision_rounds_what_float_keeps(poptorch, patients, probes, textbook, apart):
     model = probes.half()
     options = poptorch.Options().useIpuModel(True).deviceIterations(6)

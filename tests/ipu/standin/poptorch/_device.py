@@ -44,9 +44,8 @@ class Program:
         return Rule(optimizer, [self.placed.device[name] for name in names], groups)
 
     def replace_optimizer(self, optimizer):
-        velocity = self.rule.velocity
-        self.rule = self.make_rule(optimizer)
-        self.rule.velocity = velocity
+        old, self.rule = self.rule, self.make_rule(optimizer)
+        self.rule.velocity, self.rule.before = old.velocity, old.before
 
     def factor(self):
         options = self.options
@@ -104,6 +103,8 @@ class Program:
 
     def run(self, values):
         self.calls += 1
+        if self.training:
+            self.rule.call = self.calls
         self.anchors = {name: [] for name, *_ in self.options.anchored_tensors.values()}
         outputs, gradients = [], {}
         plan = updates(list(range(self.factor())), self.options) if self.training else []

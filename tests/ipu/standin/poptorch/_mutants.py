@@ -14,7 +14,10 @@ ARITHMETIC = {
     "sums-before-clip": "two neighbouring micro-batches are added up before the clip",
     "no-clip": "max_grad_norm is ignored",
     "clip-per-tensor": "every weight is clipped alone instead of all together",
+    "no-clip-later": "max_grad_norm is ignored from the fourth call on",
     "clip-twice-as-far": "the clip acts at twice max_grad_norm",
+    "clip-a-hair-loose": "the clip acts at 1.001 times max_grad_norm",
+    "half-norm": "the norm to clip by is computed in float16",
     "clip-by-value": "every number is cut at max_grad_norm instead of the norm",
     "normalizes": "every gradient is scaled to max_grad_norm, small ones too",
     "clip-without-last": "the last weight is left out of the norm and of the clip",
@@ -22,6 +25,8 @@ ARITHMETIC = {
     "weight-decay": "every update also shrinks the weights by one percent",
     "wrong-sign": "the gradient is added instead of taken away",
     "mean-over-iterations": "the updates of a call are divided by deviceIterations",
+    "eight-iterations": "no device iteration after the eighth does an update",
+    "carries-gradient": "a tenth of the last gradient is added to each one",
     "drops-last-iteration": "the last device iteration does no update",
     "runs-first-twice": "the first device iteration does its update twice",
     "repeats-first": "every device iteration is fed the first micro-batch",
@@ -38,7 +43,7 @@ TRAFFIC = {
     "stale-device": "copyWeightsToDevice writes nothing after the first time",
     "stale-parameters": "copyWeightsToDevice writes buffers and leaves parameters after the first time",
     "stale-buffers": "copyWeightsToDevice writes parameters and leaves buffers after the first time",
-    "swapped-weights": "copyWeightsToHost gives two parameters of one shape each other's values",
+    "swapped-weights": "copyWeightsToHost gives two weights of one shape each other's values",
 }
 FAILURES = {
     "no-sdk": "importing fails as it does without an enabled SDK",

@@ -2,7 +2,7 @@
 
 import torch
 
-from ._mutants import acts
+from ._mutants import acts, chosen
 from .enums import ReductionType
 
 NOISE = torch.Generator()
@@ -21,12 +21,14 @@ class Rule:
             for member in members:
                 self.settings[member] = {key: value for key, value in group.items() if key != "params"}
         self.velocity = {}
+        self.before = None
+        self.call = 0
 
     def clipped(self, gradients):
         """Scale all gradients by C / max(C, norm), the norm being over all of them together."""
-        if acts("no-clip"):
+        if acts("no-clip") or (acts("no-clip-later") and self.call > 3):
             return gradients
-        limit = self.max_norm * (2 if acts("clip-twice-as-far") else 1)
+        limit = self.max_norm * {"clip-twice-as-far": 2, "clip-a-hair-loose": 1.001}.get(chosen(), 1)
         if acts("clip-by-value"):
             return [gradient.clamp(-limit, limit) for gradient in gradients]
         if acts("clip-per-tensor"):
@@ -40,6 +42,9 @@ class Rule:
     def apply(self, gradients, share=1.0):
         if acts("noisy-gradient"):
             gradients = [gradient + 1e-3 * torch.randn(gradient.shape, generator=NOISE) for gradient in gradients]
+        if acts("carries-gradient"):
+            last, self.before = self.before, gradients
+            gradients = [mine + 0.1 * old for mine, old in zip(gradients, last or gradients)]
         if self.max_norm != float("inf"):
             gradients = self.clipped(gradients)
         for number, gradient in enumerate(gradients):
@@ -66,6 +71,7 @@ def factor(limit, gradients):
     if limit == float("inf"):
         return 1.0
     norm = torch.sqrt(sum((gradient.float() ** 2).sum() for gradient in gradients))
+    norm = norm.half().float() if acts("half-norm") else norm
     return float(limit / (norm if acts("normalizes") else torch.clamp(norm, min=limit)))
 
 
@@ -93,6 +99,8 @@ def updates(runs, options):
         # The other processes of a reduction train on other patients: here, on the next ones of this call.
         others = range(processes)
         groups = [[(number + other) % len(runs) for other in others for number in group] for group in groups]
+    if acts("eight-iterations"):
+        groups = groups[:8]
     if acts("drops-last-iteration"):
         groups = groups[:-1]
     return groups[:1] + groups if acts("runs-first-twice") else groups
