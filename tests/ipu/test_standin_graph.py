@@ -62,6 +62,8 @@ SUPPORTED = {
     "with logits": (lambda scan: F.binary_cross_entropy_with_logits(scan, torch.ones_like(scan)), FLAT),
 }
 REFUSED = {
+    "gradient": (lambda scan: torch.autograd.grad(scan.sum(), scan)[0], FLAT, "PopART builds it later"),
+    "hook": (lambda scan: scan * scan.register_hook(torch.neg).id, FLAT, "PopART builds it later"),
     "trilinear": (nn.Upsample(scale_factor=2, mode="trilinear"), DEEP, "currently only 'nearest' is supported"),
     "weighted": (lambda scan: F.cross_entropy(scan, LABEL, weight=torch.ones(4)), FLAT, "weight.* is unsupported"),
     "dilated": (nn.ConvTranspose2d(4, 2, 2, dilation=2), FLAT, "dilation"),

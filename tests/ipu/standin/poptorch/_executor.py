@@ -225,7 +225,8 @@ class PoplarExecutor:
 
     def getLatency(self):
         """Seconds by this machine's clock, smallest, largest and mean; they say nothing about an IPU."""
-        self._must_be_compiled()
+        if not self._seconds:
+            raise Error("The model has not been run.")
         return min(self._seconds), max(self._seconds), sum(self._seconds) / len(self._seconds)
 
     def cycleCount(self):

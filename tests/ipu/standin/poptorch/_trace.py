@@ -1,5 +1,6 @@
 """What one run of forward leaves behind: marks of losses and places of blocks."""
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 from ._errors import Error
@@ -23,6 +24,7 @@ MARKED_BY_TORCH = {
     "soft_margin_loss",
     "triplet_margin_loss",
 }
+BACKWARD = (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward, torch.Tensor.register_hook)
 _current = []
 
 
@@ -47,6 +49,8 @@ class Trace(TorchFunctionMode):
         return super().__exit__(*caught)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in BACKWARD:
+            raise Error("forward asks torch for a gradient, and a traced graph has none: PopART builds it later")
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in MARKED_BY_TORCH:
             self.losses.append(result)
