@@ -28,7 +28,8 @@ from dpmed.privacy.gradients import ClippedSum, CuratorNotes
 Arrays = dict[str, np.ndarray]
 LOSSES = "losses/"
 COMPILE_SECONDS, CALL_SECONDS = 7200.0, 600.0
-TOLERANCES = {"float32": 1e-3, "float16": 2e-2}
+TOLERANCES = {"float32": 1e-4, "float16": 0.1}
+"""Of the self-test, in clip norms a patient; clipping patients together is off by about one."""
 SLACK = 1e-4
 """By how much rounding may carry a sum past the number of patients times the bound."""
 HALF_SCALE = 1024.0
@@ -160,15 +161,19 @@ class IpuBackend:
         """On patients of the same shape as those that come: a program is compiled for one shape."""
         draws, channels, *size = patient.inputs.shape
         some = synthetic_patients(self._task, channels=channels, size=size, draws=draws, patients=2)
-        self_test(
-            self._call,
-            self._model,
-            self._task,
-            some,
-            clip_norm=self._bound,
-            places=self._places,
-            tolerance=TOLERANCES[self._flags.precision],
-        )
+        weights = {name: weight.clone() for name, weight in self._model.state_dict().items()}
+        # Other weights first: those that a program was compiled with might be all that ever reach the device.
+        for share in (0.9, 1.0):
+            self.load({name: share * weight for name, weight in weights.items()})
+            self_test(
+                self._call,
+                self._model,
+                self._task,
+                some,
+                clip_norm=self._bound,
+                places=self._places,
+                tolerance=TOLERANCES[self._flags.precision],
+            )
         self._is_tested = True
 
     def _require_same_network(self, patients: Sequence[PatientTensors]) -> None:

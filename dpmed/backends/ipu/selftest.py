@@ -6,10 +6,10 @@ otherwise. The factor with which a patient's loss is multiplied makes a gradient
 | check | what would fail it |
 |---|---|
 | N copies of one patient with a large gradient sum to norm N times the bound | clipping once for all |
-| a small gradient comes through unclipped, a padded place adds nothing | a wrong factor, padding that counts |
-| two different patients agree with the plain loop | a wrong gradient |
-| the same call again gives the same | probes that were not emptied, weights that moved |
-| N copies have N equal losses | weights that moved between patients |
+| two patients agree with the plain loop, the second with a gradient below the bound | a wrong gradient or factor |
+| a place that is multiplied by zero adds nothing | padding that counts |
+| the first call, made again, gives the same | probes that were not emptied, weights that moved |
+| every loss is that of the plain loop | weights that moved between patients, patients that were exchanged |
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +23,7 @@ from dpmed.backends.conformance import plain_gradient
 from dpmed.core.errors import DeviceError
 from dpmed.core.specs import TaskSpec
 from dpmed.data.tensors import PatientTensors
+from dpmed.models import loss_function
 
 LARGE, SMALL = 4.0, 0.5
 """Gradient norms of the checks, in clip norms."""
@@ -33,10 +34,18 @@ Call = Callable[[Sequence[PatientTensors], Sequence[float]], tuple[Sums, np.ndar
 
 @dataclass(frozen=True)
 class _Case:
+    """Who is in a call, by number, and the gradient norm that each is brought to, in clip norms."""
+
     name: str
-    patients: Sequence[PatientTensors]
+    who: Sequence[int]
     sizes: Sequence[float]
-    """Gradient norms to bring the patients to, in clip norms."""
+
+
+def _cases(places: int) -> list[_Case]:
+    copies = _Case("copies of one patient", [0] * places, [LARGE] * places)
+    mixed = _Case("two patients", [1, 0][:places], [SMALL, LARGE][:places])
+    padding = _Case("padding", [0, 1][:places], [0.0, LARGE][:places])
+    return [copies, mixed, padding, copies]
 
 
 def self_test(
@@ -52,23 +61,22 @@ def self_test(
     """Raise `DeviceError` for the first check that fails. `model` holds the weights that the device was given."""
     gradients = [plain_gradient(model, task, patient) for patient in patients]
     norms = [_norm(gradient.values()) for gradient in gradients]
-    one = _Case("copies of one patient", [patients[0]] * places, [LARGE] * places)
-    two = _Case("two patients", patients[:2], [LARGE, SMALL])
-    for case in (one, two, two, one) if places > 1 else (_Case(one.name, patients[:1], [LARGE]),) * 2:
-        which = [patients.index(patient) if patient in patients else 0 for patient in case.patients]
-        factors = [size * clip_norm / norms[number] for number, size in zip(which, case.sizes, strict=True)]
-        got, losses = call(case.patients, factors)
-        shares = [clip_norm / norms[n] * min(size, 1.0) for n, size in zip(which, case.sizes, strict=True)]
-        wanted = {
-            name: torch.stack([share * gradients[n][name] for n, share in zip(which, shares, strict=True)]).sum(0)
+    with torch.no_grad():
+        values = [float(loss_function(task)(model(patient.inputs), patient.targets)) for patient in patients]
+    for case in _cases(places):
+        factors = [size * clip_norm / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
+        shares = [min(size, 1.0) * clip_norm / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
+        got, losses = call([patients[n] for n in case.who], factors)
+        error = _norm(
+            torch.tensor(got[name]) - sum(share * gradients[n][name] for n, share in zip(case.who, shares, strict=True))
             for name in gradients[0]
-        }
-        error = _norm(torch.from_numpy(np.array(got[name])) - wanted[name] for name in wanted) / _norm(wanted.values())
-        is_even = case is two or float(np.ptp(losses[: len(which)])) <= tolerance * float(np.abs(losses).max())
-        if not error <= tolerance or not is_even:
+        )
+        expected = [factor * values[n] for n, factor in zip(case.who, factors, strict=True)]
+        has_losses = np.allclose(losses, expected, rtol=tolerance, atol=tolerance * max(map(abs, expected)))
+        if not error <= tolerance * clip_norm * len(case.who) or not has_losses:
             raise DeviceError(
-                f"the IPU failed its self-test on {case.name} (relative error {error:.1e}): patients would not be "
-                "clipped one by one, so nothing is trained",
+                f"the IPU failed its self-test on {case.name} (off by {error / clip_norm:.1e} clip norms): "
+                "patients would not be clipped one by one, so nothing is trained",
                 hint="report this with the versions of the SDK; --device cpu or cuda trains with the same guarantee",
             )
 
