@@ -14,7 +14,7 @@ from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, Precision, 
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, loss_function
 
-TOLERANCES: dict[Precision, float] = {"float64": 1e-9, "float32": 1e-2, "bfloat16": 0.1}
+TOLERANCES: dict[Precision, float] = {"float64": 1e-9, "float32": 1e-2, "bfloat16": 0.1, "float16": 0.1}
 """Relative L2 distance allowed. Rounding alone stays near 1e-7 in float32, but can push an activation across the kink
 of a ReLU, which moves a small network's gradient by up to 1e-3; clipping patients jointly moves it by about 1. In
 bfloat16 a U-Net stays below 0.05; a network whose last layers normalise few values does not, and is refused."""
@@ -24,6 +24,7 @@ CURES: dict[Precision, str] = {
     "float64": REPORT,
     "float32": REPORT,
     "bfloat16": "this network needs more digits: --set hardware.precision=float32",
+    "float16": "this network needs more digits: --set hardware.precision=float32",
 }
 
 LARGEST_SIDE = 32
@@ -60,8 +61,10 @@ def check_conformance(
 
     The clip norm of the check is half of the smaller gradient norm, so that both patients are clipped and joint
     clipping (the micro-batch fault) would show. A third patient with an infinite pixel must contribute nothing, and
-    no patient at all must give zeros. Raises `DeviceError` otherwise; leaves the backend closed.
+    no patient at all must give zeros. An IPU has no float64, and is not asked for it. Raises `DeviceError`
+    otherwise; leaves the backend closed.
     """
+    has_doubles = flags.device != "ipu"
     reference = build(model).double()
     doubled = [PatientTensors(patient.inputs.double(), patient.targets.double()) for patient in patients[:2]]
     gradients = [plain_gradient(reference, task, patient) for patient in doubled]
@@ -72,7 +75,8 @@ def check_conformance(
         for name in gradients[0]
     }
     spoiled = PatientTensors(torch.full_like(patients[0].inputs, torch.inf), patients[0].targets)
-    for precision in sorted({"float64", flags.precision}):
+    precisions: set[Precision] = {flags.precision, "float64"} if has_doubles else {flags.precision}
+    for precision in sorted(precisions):
         in_precision = flags.model_copy(update={"precision": precision})
         backend.open(model, task, ClippingSpec(l2_clip_norm=limit), in_precision)
         backend.load(reference.state_dict())

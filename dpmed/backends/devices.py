@@ -1,10 +1,12 @@
 """Which machines can be trained on here, and why not the others."""
 
-import os
-
 import torch
 
+from dpmed.backends.ipu.process import greeting
+from dpmed.backends.ipu.sdk import sdk_python
+from dpmed.core.errors import DeviceError
 from dpmed.core.record import Record
+from dpmed.core.specs import HardwareFlags
 
 
 class DeviceState(Record):
@@ -33,6 +35,14 @@ def _cuda() -> DeviceState:
 
 
 def _ipu() -> DeviceState:
-    """An IPU needs the Poplar SDK, whose activation script sets POPLAR_SDK_ENABLED, and a backend that uses it."""
-    sdk = "the Poplar SDK is enabled" if os.environ.get("POPLAR_SDK_ENABLED") else "no Poplar SDK is enabled"
-    return DeviceState(available=False, reason=f"{sdk}, and this version of dpmed has no IPU backend")
+    """Only PopTorch can tell whether there is an IPU, and only where an SDK is enabled is it asked."""
+    try:
+        python = sdk_python(HardwareFlags())
+    except DeviceError as error:
+        return DeviceState(available=False, reason=error.message.removeprefix("no IPU can be used: "))
+    try:
+        said = greeting(python)
+    except DeviceError as error:
+        return DeviceState(available=False, reason=f"a Poplar SDK is enabled, but {error.message}")
+    found = "an IPU" if said["has_hardware"] else "no IPU"
+    return DeviceState(available=bool(said["has_hardware"]), reason=f"PopTorch {said['poptorch']} finds {found}")

@@ -3,6 +3,8 @@
 import torch
 
 from dpmed.backends.base import Backend
+from dpmed.backends.ipu.sdk import sdk_python
+from dpmed.backends.ipu_backend import IpuBackend
 from dpmed.backends.torch_backend import TorchBackend
 from dpmed.core.errors import DeviceError
 from dpmed.core.specs import ClippingSpec, Device, HardwareFlags, ModelSpec, TaskSpec
@@ -11,19 +13,22 @@ DEFAULT_FLAGS = HardwareFlags()
 NO_CLIPPING = ClippingSpec(l2_clip_norm=None)
 
 
-def resolve_device(device: Device) -> str:
+def resolve_device(device: Device, flags: HardwareFlags = DEFAULT_FLAGS) -> str:
     """`auto` becomes cuda where there is one, else cpu; anything that is missing raises `DeviceError`."""
     if device == "ipu":
-        raise DeviceError(
-            "no IPU can be used: this version has no PopTorch backend yet",
-            hint="use --device cpu or --device cuda; dpmed doctor shows what this machine has",
-        )
+        sdk_python(flags)
+        return device
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise DeviceError(
             "no CUDA device was found by PyTorch", hint="use --device cpu, or see dpmed doctor for what is missing"
         )
     return ("cuda" if has_cuda else "cpu") if device == "auto" else device
+
+
+def closed_backend(device: str) -> Backend:
+    """The backend of a resolved device, yet to be opened."""
+    return IpuBackend() if device == "ipu" else TorchBackend(device)
 
 
 def open_backend(
@@ -35,6 +40,6 @@ def open_backend(
     flags: HardwareFlags = DEFAULT_FLAGS,
 ) -> Backend:
     """An opened backend of a machine, with freshly initialised weights."""
-    backend = TorchBackend(resolve_device(device))
+    backend = closed_backend(resolve_device(device, flags))
     backend.open(model, task, clipping, flags)
     return backend

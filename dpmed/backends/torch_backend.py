@@ -13,6 +13,7 @@ from dpmed.backends.capacity import free_bytes, keep_freed_memory, most_at_once
 from dpmed.backends.engines import engine
 from dpmed.backends.fused import Fused
 from dpmed.backends.precision import half_precision
+from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, check_private, loss_function
@@ -30,6 +31,11 @@ class TorchBackend:
 
     def open(self, model: ModelSpec, task: TaskSpec, clipping: ClippingSpec, flags: HardwareFlags) -> None:
         """Build the network on the device; refuses one whose layers mix patients."""
+        if flags.precision not in DTYPES:
+            raise ConfigError(
+                f"{flags.precision} is for IPUs",
+                hint="--set hardware.precision=bfloat16 is the half precision of CPU and GPU",
+            )
         keep_freed_memory()
         if flags.threads:
             torch.set_num_threads(flags.threads)

@@ -20,7 +20,7 @@ Neighbouring = Literal["add-or-remove-one", "replace-one", "zero-out"]
 ClippingMode = Literal["flat", "per-layer", "automatic"]
 Engine = Literal["auto", "nano", "vmap", "fused"]
 Sampling = Literal["poisson", "truncated-poisson"]
-Precision = Literal["float32", "float64", "bfloat16"]
+Precision = Literal["float32", "float64", "bfloat16", "float16"]
 Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "bandmf", "none"]
 Training = Literal["dp-sgd", "bandmf"]
 
@@ -126,6 +126,9 @@ class HardwareFlags(Record):
     `nano_batch` is the most patients in flight; fewer are where `memory_limit_gib` (0: half of what is free) says so.
     `bfloat16` multiplies in half precision (autocast), a coarser tolerance; weights, norms and sums stay in float32.
     `workers` are threads that fetch patients ahead; with none, each is fetched when its turn comes.
+
+    For IPUs alone: `float16`, the interpreter that has PopTorch, patients a call, Graphcore's simulator in place of a
+    device, a folder for compiled programs, and the share of a tile's memory that its convolutions may use (0: theirs).
     """
 
     device: Device = "auto"
@@ -136,6 +139,11 @@ class HardwareFlags(Record):
     workers: Annotated[int, Field(ge=0)] = 2
     threads: Annotated[int, Field(ge=0)] = 0
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+    ipu_python: str = ""
+    ipu_device_iterations: Count = 16
+    ipu_model: bool = False
+    ipu_cache: str = ""
+    ipu_memory_proportion: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class ModelSpec(Record):

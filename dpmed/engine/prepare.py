@@ -30,7 +30,7 @@ class Prepared:
 def prepare(request: TrainRequest) -> Prepared:
     """Check and bind a request. Raises `ConfigError`, `NoInputError` or `DeviceError` with the cure."""
     recipe = _repeatable(request.recipe) if request.demo_seed is not None else request.recipe
-    device = resolve_device(recipe.hardware.device)
+    device = resolve_device(recipe.hardware.device, recipe.hardware)
     manifest = Manifest.load(request.data)
     if manifest.task != recipe.task:
         raise ConfigError(

@@ -15,7 +15,8 @@ class CuratorNotes:
 
     patients: int
     loss_sum: float
-    clipped: int
+    clipped: int | None
+    """None where the machine does not tell."""
 
 
 @dataclass(frozen=True)

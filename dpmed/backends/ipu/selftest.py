@@ -1,0 +1,85 @@
+"""Before a patient is seen: does the compiled program clip patients one by one? On the device, in the run's shapes.
+
+PopTorch's clipping is DP-SGD only without accumulation and replicas, and an option that slipped would not be noticed
+otherwise. The factor with which a patient's loss is multiplied makes a gradient as large or as small as a check needs.
+
+| check | what would fail it |
+|---|---|
+| N copies of one patient with a large gradient sum to norm N times the bound | clipping once for all |
+| two patients agree with the plain loop, the second with a gradient below the bound | a wrong gradient or factor |
+| a place that is multiplied by zero adds nothing | padding that counts |
+| the first call, made again, gives the same | probes that were not emptied, weights that moved |
+| every loss is that of the plain loop | weights that moved between patients, patients that were exchanged |
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dpmed.backends.conformance import plain_gradient
+from dpmed.core.errors import DeviceError
+from dpmed.core.specs import TaskSpec
+from dpmed.data.tensors import PatientTensors
+from dpmed.models import loss_function
+
+LARGE, SMALL = 4.0, 0.5
+"""Gradient norms of the checks, in clip norms."""
+Sums = Mapping[str, np.ndarray]
+Call = Callable[[Sequence[PatientTensors], Sequence[float]], tuple[Sums, np.ndarray]]
+"""Patients and the factors of their losses, at most as many as one call takes: clipped sum and losses."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Who is in a call, by number, and the gradient norm that each is brought to, in clip norms."""
+
+    name: str
+    who: Sequence[int]
+    sizes: Sequence[float]
+
+
+def _cases(places: int) -> list[_Case]:
+    copies = _Case("copies of one patient", [0] * places, [LARGE] * places)
+    mixed = _Case("two patients", [1, 0][:places], [SMALL, LARGE][:places])
+    padding = _Case("padding", [0, 1][:places], [0.0, LARGE][:places])
+    return [copies, mixed, padding, copies]
+
+
+def self_test(
+    call: Call,
+    model: nn.Module,
+    task: TaskSpec,
+    patients: Sequence[PatientTensors],
+    *,
+    clip_norm: float,
+    places: int,
+    tolerance: float,
+) -> None:
+    """Raise `DeviceError` for the first check that fails. `model` holds the weights that the device was given."""
+    gradients = [plain_gradient(model, task, patient) for patient in patients]
+    norms = [_norm(gradient.values()) for gradient in gradients]
+    with torch.no_grad():
+        values = [float(loss_function(task)(model(patient.inputs), patient.targets)) for patient in patients]
+    for case in _cases(places):
+        factors = [size * clip_norm / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
+        shares = [min(size, 1.0) * clip_norm / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
+        got, losses = call([patients[n] for n in case.who], factors)
+        error = _norm(
+            torch.tensor(got[name]) - sum(share * gradients[n][name] for n, share in zip(case.who, shares, strict=True))
+            for name in gradients[0]
+        )
+        expected = [factor * values[n] for n, factor in zip(case.who, factors, strict=True)]
+        has_losses = np.allclose(losses, expected, rtol=tolerance, atol=tolerance * max(map(abs, expected)))
+        if not error <= tolerance * clip_norm * len(case.who) or not has_losses:
+            raise DeviceError(
+                f"the IPU failed its self-test on {case.name} (off by {error / clip_norm:.1e} clip norms): "
+                "patients would not be clipped one by one, so nothing is trained",
+                hint="report this with the versions of the SDK; --device cpu or cuda trains with the same guarantee",
+            )
+
+
+def _norm(tensors: Iterable[Tensor]) -> float:
+    return float(torch.stack([tensor.double().square().sum() for tensor in tensors]).sum().sqrt())

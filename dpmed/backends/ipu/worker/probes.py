@@ -1,0 +1,64 @@
+"""Per-patient clipping out of PopTorch's public parts: the weights stay, and probes beside them collect gradients.
+
+PopTorch has no hook on the gradient of one micro-batch. Its `max_grad_norm` clips right before a weight is updated;
+with a micro-batch that is one patient, and without accumulation or replicas, that is each patient's own gradient. So
+every weight is `frozen + (probe - detached probe)`: its value is that of `frozen` for good, its gradient goes to the
+probe, and after N updates with learning rate 1 the probe is minus the sum of N clipped gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import torch
+from network import Node, patient_loss, run
+from torch import Tensor, nn
+
+
+class Probed(nn.Module):
+    """The network of `nodes`; weights by number, because the names of buffers hold no dots."""
+
+    def __init__(
+        self,
+        nodes: list[Node],
+        weights: dict[str, Tensor],
+        kind: str,
+        loss_scale: float,
+        half: bool,
+        mark: Callable[..., Tensor],
+    ) -> None:
+        super().__init__()
+        self._nodes, self._kind, self._scale, self._half, self._mark = nodes, kind, loss_scale, half, mark
+        self._names = list(weights)
+        for number, weight in enumerate(weights.values()):
+            self.register_buffer(f"frozen_{number}", weight.clone())
+            self.register_parameter(f"probe_{number}", nn.Parameter(torch.zeros_like(weight)))
+
+    def forward(self, images: Tensor, targets: Tensor, factor: Tensor) -> Tensor:
+        """The loss of one patient, times `factor` [1], which is 0 for padding."""
+        logits = run(self._nodes, {name: self._weight(n) for n, name in enumerate(self._names)}, self._cast(images))
+        loss = patient_loss(self._kind, logits.float(), targets)
+        return self._mark(torch.sum(loss * factor) * self._scale, reduction="none")
+
+    def _weight(self, number: int) -> Tensor:
+        probe = getattr(self, f"probe_{number}")
+        return self._cast(getattr(self, f"frozen_{number}") + (probe - probe.detach()))
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        return tensor.half() if self._half else tensor
+
+    def replace(self, weights: dict[str, Tensor]) -> None:
+        """New weights on the host; they reach the device with the next copy."""
+        with torch.no_grad():
+            for number, name in enumerate(self._names):
+                getattr(self, f"frozen_{number}").copy_(weights[name])
+
+    def take(self) -> dict[str, Any]:
+        """The sum of clipped gradients, by name; the probes are zero afterwards, on the host."""
+        taken = {}
+        with torch.no_grad():
+            for number, name in enumerate(self._names):
+                probe = getattr(self, f"probe_{number}")
+                taken[name] = (-probe / self._scale).detach().float().cpu().numpy().copy()
+                probe.zero_()
+        return taken
