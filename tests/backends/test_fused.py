@@ -110,6 +110,19 @@ def test_every_way_gives_the_same_numbers(way, layer, dims):
     assert way in fused.chooser.chosen.values()
 
 
+@pytest.mark.parametrize("way", ["stock", "apart"])
+@pytest.mark.parametrize("slopes", [1, 6])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_every_way_to_the_gradients_of_a_prelu_gives_the_same_numbers(way, slopes, dtype):
+    model = network(nn.Conv1d(6, 6, 3), nn.PReLU(slopes), nn.PReLU(slopes), nn.Conv1d(6, 2, 1)).to(dtype)
+    cohort = [PatientTensors(p.inputs.to(dtype), p.targets.to(dtype)) for p in patients((6, 9))]
+    one = nano(model, loss, cohort, CLIP, 1).values
+    other = Fused(Forced(way))(model, loss, cohort, CLIP, 2).values
+    for name, value in one.items():
+        close = {"rtol": 1e-9, "atol": 1e-15} if dtype == torch.float64 else {}
+        torch.testing.assert_close(other[name], value, **close)
+
+
 def convolution_of_six(dims):
     return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1](6, 2, 3, padding=1)
 
