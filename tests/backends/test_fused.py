@@ -110,6 +110,23 @@ def test_every_way_gives_the_same_numbers(way, layer, dims):
     assert way in fused.chooser.chosen.values()
 
 
+@pytest.mark.parametrize("way", ["stock", "slid back"])
+@pytest.mark.parametrize("options", [{"kernel_size": 3}, {"kernel_size": 3, "padding": 1}, {"kernel_size": 1}], ids=str)
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_every_way_to_an_input_gradient_gives_the_same_numbers(way, options, dims):
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    fused = Fused(Forced(way))
+    agree(network(convolution(dims), nn.Tanh(), kind(6, 2, **options)), patients((4, *SIDES[dims])), fused=fused)
+    assert way in fused.chooser.chosen.values()
+
+
+def test_a_kernel_that_does_not_move_in_single_steps_is_not_slid_back():
+    fused = Fused(Forced("slid back"))
+    for options in ({"stride": 2}, {"padding": 3}, {"dilation": 2}, {"groups": 2}):
+        agree(network(convolution(2), nn.Tanh(), nn.Conv2d(6, 2, 3, **options)), patients((4, 9, 8)), fused=fused)
+    assert "slid back" not in fused.chooser.chosen.values()
+
+
 @pytest.mark.parametrize("way", ["stock", "apart"])
 @pytest.mark.parametrize("slopes", [1, 6])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
