@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dpmed.backends.engines import engine, nano
-from dpmed.backends.fused import Fused, linear_tap
+from dpmed.backends.fused import Fused, collect, linear_tap
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.convolution import Geometry
 from dpmed.backends.precision import half_precision
@@ -138,6 +138,14 @@ def test_every_way_to_the_gradients_of_a_prelu_gives_the_same_numbers(way, slope
     for name, value in one.items():
         close = {"rtol": 1e-9, "atol": 1e-15} if dtype == torch.float64 else {}
         torch.testing.assert_close(other[name], value, **close)
+
+
+@pytest.mark.parametrize("most", [0, 1 << 20])
+@pytest.mark.parametrize("mode", ["flat", "per-layer"])
+def test_treating_weights_of_one_size_together_changes_nothing(most, mode, monkeypatch):
+    monkeypatch.setattr(collect, "MOST_STACKED", most)
+    model = network(nn.GroupNorm(2, 4), convolution(2), nn.GroupNorm(2, 6), convolution_of_six(2), nn.GroupNorm(2, 2))
+    agree(model, patients((4, 9, 8)), clipping=ClippingSpec(mode=mode, l2_clip_norm=0.05))
 
 
 def convolution_of_six(dims):
