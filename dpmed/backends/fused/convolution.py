@@ -143,9 +143,10 @@ def is_lone_volume(images: Sized) -> bool:
 
     It does so for a single small volume on a CPU, unless that comes in oneDNN's own layout (`to_mkldnn`).
     """
-    is_plain = images.device.type == "cpu" and images.dtype == torch.float32
+    if images.dim() != 5 or images.shape[0] != 1:
+        return False
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return len(images) == 1 and images.dim() == 5 and is_plain and has_onednn
+    return images.device.type == "cpu" and images.dtype == torch.float32 and has_onednn
 
 
 def _both(places: list[slice]) -> tuple[slice, ...]:

@@ -30,8 +30,10 @@ class SlopeTap:
             (self._name, inputs.shape), {way: partial(self._gradients, way, inputs, outputs) for way in WAYS}
         )
         gradient, each = self._gradients(name, inputs, outputs)
-        slopes = collector.over_draws(each.flatten(2).sum(2) if each.dim() > 2 else each)
-        collector.keep(self._name, slopes if self._layer.num_parameters > 1 else slopes.sum(1, keepdim=True))
+        if self._layer.num_parameters == 1:
+            collector.keep(self._name, each.view(collector.patients, -1).sum(1, keepdim=True))
+        else:
+            collector.keep(self._name, collector.over_space(each.unsqueeze(-1)))  # there may be no space
         return gradient
 
     def _gradients(self, way: str, inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
