@@ -93,7 +93,7 @@ class Collector:
         groups: dict[Hashable, list[str]] = defaultdict(list)
         for name in names:
             if (gradient := self.kept.get(name)) is not None:
-                size = gradient[0].numel()
+                size = gradient.shape[1:].numel()
                 groups[size, gradient.dtype, name if size > MOST_STACKED else ""].append(name)
         return list(groups.values())
 
