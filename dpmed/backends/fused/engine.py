@@ -22,7 +22,7 @@ from dpmed.backends.streams import Total, chunks, trainable, zeros
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
-from dpmed.models import LossFunction
+from dpmed.models import LossFunction, loss_of_each
 from dpmed.privacy.clipping import clip_factors, l2_bound
 from dpmed.privacy.gradients import ClippedSum, CuratorNotes
 
@@ -150,7 +150,7 @@ def _backward(
     for site in sites:
         site.uses, site.collector = 0, collector
     logits: Tensor = model(inputs.flatten(0, 1)).unflatten(0, collector.shape)
-    losses = torch.stack([loss(*pair) for pair in zip(logits.unbind(), targets.unbind(), strict=True)])
+    losses = loss_of_each(loss, logits, targets)
     losses.sum().backward()  # type: ignore[no-untyped-call]
     return collector, losses.detach()
 
