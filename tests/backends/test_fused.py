@@ -178,7 +178,7 @@ def test_other_layers(layers, draws):
     agree(network(*layers), patients((6, 5), draws=draws))
 
 
-@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost"])
+@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost", "slid back", "apart"])
 @pytest.mark.parametrize("middle", [(nn.GroupNorm(2, 6), nn.PReLU()), (nn.LayerNorm((9, 8)), "any"), ()])
 def test_half_precision_agrees_whatever_the_way(way, middle):
     layers = [nn.Conv2d(6, 6, 1, padding="same") if layer == "any" else layer for layer in middle]
@@ -255,7 +255,7 @@ def test_every_clip_and_every_batch(mode, count):
     draws=st.integers(1, 3),
     count=st.integers(1, 4),
     chunk=st.integers(1, 4),
-    way=st.sampled_from(["by patient", "grouped", "unfolded", "one by one", "ghost"]),
+    way=st.sampled_from(["by patient", "grouped", "unfolded", "one by one", "ghost", "slid back"]),
 )
 @settings(max_examples=40, deadline=None)
 def test_random_networks(dims, widths, strides, kernel, norm, draws, count, chunk, way):
@@ -300,12 +300,11 @@ def test_frozen_weights_stay_out():
     assert agree(model, patients((4, 9, 8))).values.keys() == {"0.bias"}
 
 
-@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped", "unfolded", "by patient"])
+@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped", "unfolded", "by patient", "slid back", "apart"])
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 def test_a_patient_who_is_not_finite_contributes_zero_whatever_the_way(way, value):
-    model = network(
-        convolution(2), nn.GroupNorm(2, 6), nn.Tanh(), convolution_of_six(2), nn.Flatten(), nn.Linear(70, 3)
-    )
+    layers = [convolution(2), nn.GroupNorm(2, 6), nn.PReLU(6), nn.PReLU(), convolution_of_six(2)]
+    model = network(*layers, nn.Flatten(), nn.Linear(70, 3))
     good, bad, other = patients((4, 9, 7))
     bad.inputs[0, 0, 3, 3] = value
     fused = Fused(Forced(way))
