@@ -43,11 +43,13 @@ def _of_model(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> None:
             axes.bar(name.replace(" ", "\n"), points[sizes[0]], color=colours[name])
             axes.annotate(f"{points[sizes[0]]:.2f}", (place, points[sizes[0]]), ha="center", va="bottom")
     axes.set_title(f"{rows[0].model}, {_millions(rows[0].parameters)} weights")
-    axes.set_xlabel("patients a step" if len(sizes) > 1 else f"{sizes[0]} patients a step")
+    patients = "patients a step" if len(sizes) > 1 else f"{sizes[0]} patients a step"
+    images = rows[0].images_per_patient
+    axes.set_xlabel(f"{patients}, {images} images each" if images > 1 else patients)
     if len(sizes) > 1:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [str(size) for size in sizes])
-        axes.legend(frameon=False, fontsize=8)
+        _legend(axes)
 
 
 def _over_models(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> None:
@@ -62,6 +64,11 @@ def _over_models(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> No
     axes.minorticks_off()
     axes.set_xticks(sizes, [_millions(size) for size in sizes], rotation=20)
     axes.set_title("all models")
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Below, where no line can run through it."""
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 

@@ -102,12 +102,15 @@ def bench_engine(
         models or (), batches=batch or (), images=images, rounds=rounds, device=device, threads=threads
     )
     rows = _rows(measuring, output)
-    table = Table("model", "batch", "engine", "ms", "of ordinary", "MiB")
+    table = Table("model", "batch", "engine", "ms", "ratio", "per s", "MiB")
     for row in rows:
         memory = "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:.0f}"
-        milliseconds, ratio = f"{1e3 * row.seconds_median:.0f}", f"{row.ratio_to_nonprivate:.2f} x"
-        table.add_row(row.model, str(row.batch), row.engine, milliseconds, ratio, memory)
+        batch_shown = str(row.batch) if row.images_per_patient == 1 else f"{row.batch} x {row.images_per_patient}"
+        milliseconds, ratio = f"{1e3 * row.seconds_median:.0f}", f"{row.ratio_to_nonprivate:.2f}"
+        rate = f"{row.patients_per_second:.1f}"
+        table.add_row(row.model, batch_shown, row.engine, milliseconds, ratio, rate, memory)
     output.show(table)
+    output.say("batch: patients, times images of each; ratio: to ordinary; per s: patients")
     if plot is not None:
         from dpmed.backends.bench_chart import draw
 

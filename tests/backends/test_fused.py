@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dpmed.backends.engines import engine, nano
-from dpmed.backends.fused import Fused, linear_tap
+from dpmed.backends.fused import Fused, collect, linear_tap
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.convolution import Geometry
 from dpmed.backends.precision import half_precision
@@ -110,6 +110,44 @@ def test_every_way_gives_the_same_numbers(way, layer, dims):
     assert way in fused.chooser.chosen.values()
 
 
+@pytest.mark.parametrize("way", ["stock", "slid back"])
+@pytest.mark.parametrize("options", [{"kernel_size": 3}, {"kernel_size": 3, "padding": 1}, {"kernel_size": 1}], ids=str)
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_every_way_to_an_input_gradient_gives_the_same_numbers(way, options, dims):
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    fused = Fused(Forced(way))
+    agree(network(convolution(dims), nn.Tanh(), kind(6, 2, **options)), patients((4, *SIDES[dims])), fused=fused)
+    assert way in fused.chooser.chosen.values()
+
+
+def test_a_kernel_that_does_not_move_in_single_steps_is_not_slid_back():
+    fused = Fused(Forced("slid back"))
+    for options in ({"stride": 2}, {"padding": 3}, {"dilation": 2}, {"groups": 2}):
+        agree(network(convolution(2), nn.Tanh(), nn.Conv2d(6, 2, 3, **options)), patients((4, 9, 8)), fused=fused)
+    assert "slid back" not in fused.chooser.chosen.values()
+
+
+@pytest.mark.parametrize("way", ["stock", "apart"])
+@pytest.mark.parametrize("slopes", [1, 6])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_every_way_to_the_gradients_of_a_prelu_gives_the_same_numbers(way, slopes, dtype):
+    model = network(nn.Conv1d(6, 6, 3), nn.PReLU(slopes), nn.PReLU(slopes), nn.Conv1d(6, 2, 1)).to(dtype)
+    cohort = [PatientTensors(p.inputs.to(dtype), p.targets.to(dtype)) for p in patients((6, 9))]
+    one = nano(model, loss, cohort, CLIP, 1).values
+    other = Fused(Forced(way))(model, loss, cohort, CLIP, 2).values
+    for name, value in one.items():
+        close = {"rtol": 1e-9, "atol": 1e-15} if dtype == torch.float64 else {}
+        torch.testing.assert_close(other[name], value, **close)
+
+
+@pytest.mark.parametrize("most", [0, 1 << 20])
+@pytest.mark.parametrize("mode", ["flat", "per-layer"])
+def test_treating_weights_of_one_size_together_changes_nothing(most, mode, monkeypatch):
+    monkeypatch.setattr(collect, "MOST_STACKED", most)
+    model = network(nn.GroupNorm(2, 4), convolution(2), nn.GroupNorm(2, 6), convolution_of_six(2), nn.GroupNorm(2, 2))
+    agree(model, patients((4, 9, 8)), clipping=ClippingSpec(mode=mode, l2_clip_norm=0.05))
+
+
 def convolution_of_six(dims):
     return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1](6, 2, 3, padding=1)
 
@@ -140,7 +178,7 @@ def test_other_layers(layers, draws):
     agree(network(*layers), patients((6, 5), draws=draws))
 
 
-@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost"])
+@pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost", "slid back", "apart"])
 @pytest.mark.parametrize("middle", [(nn.GroupNorm(2, 6), nn.PReLU()), (nn.LayerNorm((9, 8)), "any"), ()])
 def test_half_precision_agrees_whatever_the_way(way, middle):
     layers = [nn.Conv2d(6, 6, 1, padding="same") if layer == "any" else layer for layer in middle]
@@ -217,7 +255,7 @@ def test_every_clip_and_every_batch(mode, count):
     draws=st.integers(1, 3),
     count=st.integers(1, 4),
     chunk=st.integers(1, 4),
-    way=st.sampled_from(["by patient", "grouped", "unfolded", "one by one", "ghost"]),
+    way=st.sampled_from(["by patient", "grouped", "unfolded", "one by one", "ghost", "slid back"]),
 )
 @settings(max_examples=40, deadline=None)
 def test_random_networks(dims, widths, strides, kernel, norm, draws, count, chunk, way):
@@ -262,12 +300,11 @@ def test_frozen_weights_stay_out():
     assert agree(model, patients((4, 9, 8))).values.keys() == {"0.bias"}
 
 
-@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped", "unfolded", "by patient"])
+@pytest.mark.parametrize("way", ["ghost", "one by one", "grouped", "unfolded", "by patient", "slid back", "apart"])
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 def test_a_patient_who_is_not_finite_contributes_zero_whatever_the_way(way, value):
-    model = network(
-        convolution(2), nn.GroupNorm(2, 6), nn.Tanh(), convolution_of_six(2), nn.Flatten(), nn.Linear(70, 3)
-    )
+    layers = [convolution(2), nn.GroupNorm(2, 6), nn.PReLU(6), nn.PReLU(), convolution_of_six(2)]
+    model = network(*layers, nn.Flatten(), nn.Linear(70, 3))
     good, bad, other = patients((4, 9, 7))
     bad.inputs[0, 0, 3, 3] = value
     fused = Fused(Forced(way))

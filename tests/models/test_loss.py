@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dpmed.core.specs import TaskSpec
-from dpmed.models import loss_function
+from dpmed.models import loss_function, loss_of_each
 
 classification = loss_function(TaskSpec(kind="classification", outputs=("covid",)))
 segmentation = loss_function(TaskSpec(kind="segmentation", outputs=("a", "b")))
@@ -52,3 +52,28 @@ def test_a_draw_without_tumour_pushes_towards_no_tumour() -> None:
 def test_a_perfect_answer_costs_nothing() -> None:
     targets = (torch.rand(2, 2, 8, 8) > 0.5).float()
     assert float(segmentation(80 * (targets - 0.5), targets)) < 1e-6
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+@pytest.mark.parametrize("space", [(8, 6), (4, 6, 5)])
+@pytest.mark.parametrize("loss", [classification, segmentation, lambda logits, targets: (logits - targets).abs().max()])
+def test_losses_of_many_patients_are_those_of_each_alone(loss, space, draws) -> None:
+    torch.manual_seed(0)
+    shape = (5, draws) if loss is classification else (5, draws, 2, *space)
+    targets = (torch.rand(shape) > 0.5).double()
+    logits = torch.randn((*shape, 1) if loss is classification else shape, dtype=torch.float64).requires_grad_()
+    alone = torch.stack([loss(one, truth) for one, truth in zip(logits, targets, strict=True)])
+    together = loss_of_each(loss, logits, targets)
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)
+    gradients = [torch.autograd.grad(losses.sum(), logits)[0] for losses in (together, alone)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-18)
+
+
+def test_a_patient_who_is_not_finite_spoils_no_other_loss() -> None:
+    logits, targets = torch.zeros(3, 2, 2, 8, 8), torch.ones(3, 2, 2, 8, 8)
+    logits[1, 0, 0, 0, 0] = torch.nan
+    logits.requires_grad_()
+    losses = loss_of_each(segmentation, logits, targets)
+    (gradients,) = torch.autograd.grad(losses.sum(), logits)
+    assert losses.isfinite().tolist() == [True, False, True]
+    assert gradients[[0, 2]].isfinite().all()

@@ -1,6 +1,7 @@
 """What one backward leaves behind: each patient's gradient, or its norm and what the weighted sum needs later."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +18,8 @@ MOST_PAIRS = 1 << 24
 """Pairs of positions whose inner products are held at once."""
 SPARE_VALUES = 1 << 23
 """What a layer may always lay out beside its input and output; beyond, not more than these two hold."""
+MOST_STACKED = 4096
+"""Values of a weight that are copied to be treated together with others: a kernel's start costs more than the copy."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Collector:
 
     def over_draws(self, values: Float[Tensor, "image *shape"]) -> PerPatient:
         """Added up over each patient's images."""
-        return values.view(*self.shape, *values.shape[1:]).sum(1)
+        return values.view(*self.shape, *values.shape[1:]).sum(1) if self.draws > 1 else values
 
     def over_space(self, values: Float[Tensor, "image channel *space"]) -> Float[Tensor, "patient channel"]:
         """Added up over space and over each patient's images."""
@@ -61,32 +64,39 @@ class Collector:
 
     def squares(self, names: list[str]) -> Float[Tensor, "weight patient"]:
         """Squared norms of every weight's gradient, patient by patient."""
-        return torch.stack([self._norms(name) for name in names]).square()
+        norms = {name: self.later[name].squares.sqrt() for name in names if name in self.later}
+        for alike in self._alike(names):
+            norms |= zip(alike, torch.linalg.vector_norm(self._stacked(alike), dim=2), strict=True)
+        return torch.stack([norms[name] for name in names]).square()
 
     def weighted(self, factors: Mapping[str, Float[Tensor, "patient"]]) -> dict[str, Tensor]:
         """For every weight, the sum over patients of their gradients. A factor of zero drops a patient.
 
         Zero times infinity is not a number: who has no factor is left out, not multiplied.
         """
-        present = (
-            None if torch.stack(list(factors.values())).all() else [f.nonzero().squeeze(1) for f in factors.values()]
-        )
-        return {
-            name: self._weighted(name, factor, None if present is None else present[index])
-            for index, (name, factor) in enumerate(factors.items())
+        is_whole = bool(torch.stack(list(factors.values())).all())
+        total = {
+            name: self.later[name].weighted(factor, None if is_whole else factor.nonzero().squeeze(1))
+            for name, factor in factors.items()
+            if name in self.later
         }
+        for alike in self._alike(list(factors)):
+            rows, gradients = torch.stack([factors[name] for name in alike]).unsqueeze(1), self._stacked(alike)
+            if not is_whole:
+                gradients = gradients.masked_fill((rows == 0).transpose(1, 2), 0)
+            sums = torch.bmm(rows, gradients)
+            total |= {name: part.view(self.kept[name].shape[1:]) for name, part in zip(alike, sums, strict=True)}
+        return {name: total[name] for name in factors}
 
-    def _weighted(self, name: str, factor: Tensor, present: Tensor | None) -> Tensor:
-        if name in self.later:
-            return self.later[name].weighted(factor, present)
-        gradient: Tensor = self.kept[name]
-        if present is not None:
-            gradient, factor = gradient[present], factor[present]
-        total: Tensor = (factor @ gradient.flatten(1)).view(gradient.shape[1:])
-        return total
+    def _alike(self, names: list[str]) -> list[list[str]]:
+        """Kept weights in groups of one size, for one kernel each; a large one is alone, since stacking copies it."""
+        groups: dict[Hashable, list[str]] = defaultdict(list)
+        for name in names:
+            if (gradient := self.kept.get(name)) is not None:
+                size = gradient.shape[1:].numel()
+                groups[size, gradient.dtype, name if size > MOST_STACKED else ""].append(name)
+        return list(groups.values())
 
-    def _norms(self, name: str) -> Float[Tensor, "patient"]:
-        if name in self.later:
-            return self.later[name].squares.sqrt()
-        norms: Tensor = torch.linalg.vector_norm(self.kept[name].flatten(1), dim=1)
-        return norms
+    def _stacked(self, alike: list[str]) -> Float[Tensor, "weight patient value"]:
+        rows = [self.kept[name].flatten(1) for name in alike]
+        return torch.stack(rows) if len(rows) > 1 else rows[0].unsqueeze(0)

@@ -1,6 +1,7 @@
 """Convolutions and transposed convolutions in one, two and three dimensions."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -57,6 +58,14 @@ class ConvTap:
         return self._input_gradient(inputs, outputs) if given.wants_input else None
 
     def _input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """By the stock kernel, or where the kernel moves in single steps, by sliding it back over the outputs."""
+        stock = partial(self._stock_input_gradient, inputs, outputs)
+        if self._is_transposed or not self._geometry.can_slide_back:
+            return stock()
+        ways = {"stock": stock, "slid back": partial(self._geometry.slid_back, outputs, self._layer.weight)}
+        return ways[self._chooser.fastest((self._geometry, inputs.shape), dict(ways))]()
+
+    def _stock_input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         layer, shape = self._layer, self._geometry
         is_lone = is_lone_volume(inputs) and shape.groups == 1
         if is_lone:

@@ -5,6 +5,7 @@ layer tells a collector what every patient contributes (Goodfellow 2015, arXiv:1
 arXiv:2205.10683). The images of a patient are summed before the norm is taken, at no further backward.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from dpmed.backends.streams import Total, chunks, trainable, zeros
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
-from dpmed.models import LossFunction
+from dpmed.models import LossFunction, loss_of_each
 from dpmed.privacy.clipping import clip_factors, l2_bound
 from dpmed.privacy.gradients import ClippedSum, CuratorNotes
 
@@ -112,12 +113,12 @@ class Fused:
         owned = {layer: _own_names(layer, names) for layer in model.modules()}
         layers = {layer: own for layer, own in owned.items() if own}
         _require_leaves(layers, weights)
-        owners = [name for own in layers.values() for name in own.values()]
+        owners = Counter(name for own in layers.values() for name in own.values())
         anchor = next(iter(weights.values())).detach().new_zeros(()).requires_grad_()
         sites = []
         try:
             for layer, own in layers.items():
-                is_shared = any(owners.count(name) > 1 for name in own.values())
+                is_shared = any(owners[name] > 1 for name in own.values())
                 site = _Site(tap(layer, own, self.chooser), is_shared)
                 sites.append(site)
                 if isinstance(site.tap, AnyTap):
@@ -149,7 +150,7 @@ def _backward(
     for site in sites:
         site.uses, site.collector = 0, collector
     logits: Tensor = model(inputs.flatten(0, 1)).unflatten(0, collector.shape)
-    losses = torch.stack([loss(*pair) for pair in zip(logits.unbind(), targets.unbind(), strict=True)])
+    losses = loss_of_each(loss, logits, targets)
     losses.sum().backward()  # type: ignore[no-untyped-call]
     return collector, losses.detach()
 

@@ -31,7 +31,7 @@ def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
     if isinstance(layer, nn.LayerNorm):
         return LayerTap(layer, names)
     if isinstance(layer, nn.PReLU):
-        return SlopeTap(layer, names)
+        return SlopeTap(layer, names, chooser)
     if isinstance(layer, nn.Embedding) and is_plain_embedding(layer):
         return EmbeddingTap(layer, names)
     return AnyTap(layer, names)

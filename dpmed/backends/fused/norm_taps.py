@@ -1,5 +1,7 @@
 """Normalisation within one image: scale and shift of each channel or value."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -17,7 +19,7 @@ class NormTap:
     def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
         """As the layer does it; keeps mean and inverse deviation of every group."""
         inputs = raised(inputs).contiguous()
-        count, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
+        count, channels, size = *inputs.shape[:2], math.prod(inputs.shape[2:])
         output, mean, inverse = torch.ops.aten.native_group_norm(
             inputs, self._layer.weight, self._layer.bias, count, channels, size, self._groups, self._layer.eps
         )
@@ -29,7 +31,7 @@ class NormTap:
         Its gradient of the scale is then each image's own, at no cost: that kernel sums over images only at the end.
         """
         inputs, collector, (mean, inverse) = given.inputs, given.collector, given.saved
-        images, channels, size = len(inputs), inputs.shape[1], inputs[0, 0].numel()
+        images, channels, size = *inputs.shape[:2], math.prod(inputs.shape[2:])
         weight = self._layer.weight
         gradient, scale, shift = torch.ops.aten.native_group_norm_backward(
             raised(given.outputs).contiguous(),

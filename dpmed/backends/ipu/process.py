@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process; closing its input is how it is told."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         try:
             self._process.stdin.close()
             self._process.wait(timeout=10)
@@ -80,7 +80,10 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._listener.join(timeout=10)
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with suppress(OSError):  # what was not yet sent has nobody to go to
+                    pipe.close()
 
     def _kill(self, late: threading.Event) -> None:
         late.set()
