@@ -14,7 +14,7 @@ ARITHMETIC = {
     "sums-before-clip": "two neighbouring micro-batches are added up before the clip",
     "no-clip": "max_grad_norm is ignored",
     "clip-per-tensor": "every weight is clipped alone instead of all together",
-    "no-clip-later": "max_grad_norm is ignored from the fourth call on",
+    "no-clip-later": "max_grad_norm is ignored from the tenth call on",
     "clip-twice-as-far": "the clip acts at twice max_grad_norm",
     "clip-a-hair-loose": "the clip acts at 1.001 times max_grad_norm",
     "half-norm": "the norm to clip by is computed in float16",

@@ -26,7 +26,7 @@ class Rule:
 
     def clipped(self, gradients):
         """Scale all gradients by C / max(C, norm), the norm being over all of them together."""
-        if acts("no-clip") or (acts("no-clip-later") and self.call > 3):
+        if acts("no-clip") or (acts("no-clip-later") and self.call > 9):
             return gradients
         limit = self.max_norm * {"clip-twice-as-far": 2, "clip-a-hair-loose": 1.001}.get(chosen(), 1)
         if acts("clip-by-value"):
