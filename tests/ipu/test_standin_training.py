@@ -197,3 +197,29 @@ def test_half_precision_rounds_what_float_keeps(poptorch, patients, probes, text
     run(scans.half(), labels, real.half())
     assert model.probe_a.dtype == torch.float16
     assert 1e-6 < apart(model, textbook(patients)) < 1e-2
+
+
+@pytest.mark.parametrize(("size", "clip", "moves"), [(1e-4, 5e-5, 1e-4), (100.0, 1.0, 1.0), (300.0, 1.0, 0.0)])
+def test_a_clip_of_half_gradients_is_computed_in_half(poptorch, size, clip, moves):
+    """The square of 1e-4 is nought in half, so it is not clipped; that of 300 is infinite, so nothing is left of it."""
+
+    class Given(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1).half())
+
+        def forward(self, gradient):
+            return poptorch.identity_loss((self.weight * gradient).float(), "sum")
+
+    model = Given()
+    optimizer = poptorch.optim.SGD(model.parameters(), lr=1.0, max_grad_norm=clip)
+    run = poptorch.trainingModel(model, poptorch.Options().useIpuModel(True), optimizer)
+    run(torch.tensor([size]).half())
+    assert -model.weight.item() == pytest.approx(moves, rel=1e-2)
+
+
+def test_frozen_weights_never_move(design_p, patients):
+    made = design_p()
+    before = [frozen.clone() for frozen in made.model.buffers()]
+    made.run(*patients)
+    assert all(map(torch.equal, made.model.buffers(), before))

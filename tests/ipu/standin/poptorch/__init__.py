@@ -32,10 +32,7 @@ def trainingModel(model, options=None, optimizer=None):
     if isinstance(model, PoplarExecutor):
         model = model._user_model
     if _wrapped(model):
-        raise RuntimeError(
-            "Model has already been wrapped in 'poptorch.trainingModel'. Call model.destroy() on the model to unwrap "
-            "before wrapping again."
-        )
+        raise RuntimeError("the model has already been wrapped by poptorch.trainingModel: model.destroy() unwraps it")
     return PoplarExecutor(model, options, True, __version__, optimizer=optimizer)
 
 

@@ -179,8 +179,7 @@ class PoplarExecutor:
 
     def __call__(self, *args, **kwargs):
         assert self._options.connection_type != enums.ConnectionType.Never, (
-            "Trying to run a model on an offline device (ConnectionType.Never): use model.compile(inputs) instead of"
-            " model(inputs)"
+            "a model on an offline device (ConnectionType.Never) is compiled and never run"
         )
         values = self._arguments.ordered(args, kwargs)
         if not self.isCompiled():

@@ -6,11 +6,7 @@ import torch
 
 from ._errors import Error
 
-END = (
-    "\nThis error occurred because the inputs passed at runtime don't match the inputs used to compile the model.\n"
-    "To recompile the model for the new inputs create a new inferenceModel / trainingModel wrapper or call destroy() "
-    "on the curent one and try again."
-)
+END = " Arguments are fixed when the model is compiled: destroy() it, or wrap the model anew."
 
 
 class Arguments:
@@ -51,10 +47,9 @@ def check_batch(values, options):
             continue
         size = value.shape[0] if value.dim() else 1
         assert size % factor == 0, (
-            f"Invalid batch dimension: In the input {tuple(value.shape)}, the batch dimension ({size}) must be a "
-            f"multiple of Options.deviceIterations({options.device_iterations}) * "
-            f"Options.replicationFactor({options.replication_factor}) * "
-            f"Options.Training.gradientAccumulation({accumulation}) = {factor}"
+            f"Invalid batch dimension: ({size}) of an input of {tuple(value.shape)} is no multiple of {factor}, which "
+            f"is deviceIterations({options.device_iterations}) * replicationFactor({options.replication_factor}) * "
+            f"gradientAccumulation({accumulation})"
         )
 
 

@@ -25,7 +25,7 @@ def check_machine(options, trace, training):
     check_pipeline(options, stages, training)
     wanted = len(trace.ipus()) * options.replication_factor
     if wanted & (wanted - 1) and not options.auto_round_num_ipus:
-        raise Error(f"The model specifies the use of {wanted} IPUs, a number that is no power of 2")
+        raise Error(f"the model uses {wanted} IPUs, and that is no power of 2")
     if wanted > 64:
         raise Error(f"{wanted} IPUs are more than the 64 that one process can have")
     if acts("out-of-memory"):
@@ -45,13 +45,12 @@ def check_pipeline(options, stages, training):
         return
     if training and options.Training.gradient_accumulation < 2 * stages - 1:
         raise Error(
-            "poptorch.Options().Training.gradientAccumulation must be greater than or equal to the number of "
-            f"pipeline stages ({2 * stages - 1}) when using poptorch.PipelinedExecution"
+            f"gradientAccumulation must be at least the number of pipeline stages ({2 * stages - 1}, which is one "
+            "forward and one backward for each but the last) with PipelinedExecution"
         )
     if not training and options.device_iterations < stages:
         raise Error(
-            "poptorch.Options().deviceIterations must be greater than or equal to the number of pipeline stages "
-            f"({stages}) when using PopTorch.PipelinedExecution."
+            f"deviceIterations must be at least the number of pipeline stages ({stages}) with PipelinedExecution"
         )
 
 

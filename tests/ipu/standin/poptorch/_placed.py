@@ -67,7 +67,7 @@ class Placed:
                 continue
             kind = "Buffer" if store == "_buffers" else "Parameter"
             done = "removed from" if now is None else "reassigned within"
-            raise Error(f"{kind} {name} is {done} the model")
+            raise Error(f"{kind} {name} is {done} the model by forward: change it in place")
 
 
 def fresh(tensor):

@@ -63,10 +63,7 @@ class Trace(TorchFunctionMode):
             raise Error("Couldn't find a loss in graph")
         last = [mark for place, mark in enumerate(self.losses) if not used_in(mark, self.losses[place + 1 :])]
         if len(last) > 1:
-            raise Error(
-                "Multiple independent losses found in graph. Graph must have one final loss. "
-                "Wrap final graph loss in poptorch.identity_loss."
-            )
+            raise Error("Multiple independent losses found in graph: mark the final one with poptorch.identity_loss")
         if not last[0].requires_grad:
             raise NotSimulated("the loss depends on no parameter")
         return last[0]

@@ -2,6 +2,7 @@
 
 import torch
 
+from ._manifest import NotSimulated
 from ._mutants import acts, chosen
 from .enums import ReductionType
 
@@ -68,11 +69,17 @@ class Rule:
 
 
 def factor(limit, gradients):
+    """Return C / max(C, norm), all of it in the gradients' own type: in half, small norms vanish, large overflow."""
     if limit == float("inf"):
         return 1.0
-    norm = torch.sqrt(sum((gradient.float() ** 2).sum() for gradient in gradients))
-    norm = norm.half().float() if acts("half-norm") else norm
-    return float(limit / (norm if acts("normalizes") else torch.clamp(norm, min=limit)))
+    kinds = {gradient.dtype for gradient in gradients}
+    if len(kinds) > 1:
+        raise NotSimulated("a clip over weights of several types")
+    kind = torch.float16 if acts("half-norm") else kinds.pop()
+    squares = torch.stack([(gradient.float() ** 2).sum().to(kind) for gradient in gradients])
+    norm = squares.float().sum().to(kind).float().sqrt().to(kind).float()
+    limit = torch.tensor(limit).to(kind).float()
+    return float(limit / (norm if acts("normalizes") else torch.maximum(norm, limit)))
 
 
 def reduced(runs, options):
