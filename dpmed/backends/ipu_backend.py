@@ -170,7 +170,7 @@ class IpuBackend:
                 self._model,
                 self._task,
                 some,
-                clip_norm=self._bound,
+                clip_norm=l2_bound(self._clipping),
                 places=self._places,
                 tolerance=TOLERANCES[self._flags.precision],
             )

@@ -81,7 +81,7 @@ def test_sums_are_those_of_the_plain_loop(name, dims, task, draws):
 
 def test_a_batch_of_many_more_patients_than_places_is_whole():
     backend = _opened()
-    patients = _patients(COVID, SMALL, 1, 101, side=16)
+    patients = _patients(COVID, SMALL, 1, 101)
     assert _distance(backend.clipped_sum(patients), _plain(backend, patients, SMALL, COVID)) < 1e-5
     backend.close()
 

@@ -54,18 +54,22 @@ def self_test(
     task: TaskSpec,
     patients: Sequence[PatientTensors],
     *,
-    clip_norm: float,
+    clip_norm: float | None,
     places: int,
     tolerance: float,
 ) -> None:
-    """Raise `DeviceError` for the first check that fails. `model` holds the weights that the device was given."""
+    """Raise `DeviceError` for the first check that fails. `model` holds the weights that the device was given.
+
+    Without a `clip_norm`, for the non-private comparison, all gradients must come through as they are.
+    """
     gradients = [plain_gradient(model, task, patient) for patient in patients]
     norms = [_norm(gradient.values()) for gradient in gradients]
     with torch.no_grad():
         values = [float(loss_function(task)(model(patient.inputs), patient.targets)) for patient in patients]
+    unit, most = clip_norm or 1.0, 1.0 if clip_norm else LARGE
     for case in _cases(places):
-        factors = [size * clip_norm / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
-        shares = [min(size, 1.0) * clip_norm / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
+        factors = [size * unit / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
+        shares = [min(size, most) * unit / norms[n] for n, size in zip(case.who, case.sizes, strict=True)]
         got, losses = call([patients[n] for n in case.who], factors)
         error = _norm(
             torch.tensor(got[name]) - sum(share * gradients[n][name] for n, share in zip(case.who, shares, strict=True))
@@ -73,9 +77,9 @@ def self_test(
         )
         expected = [factor * values[n] for n, factor in zip(case.who, factors, strict=True)]
         has_losses = np.allclose(losses, expected, rtol=tolerance, atol=tolerance * max(map(abs, expected)))
-        if not error <= tolerance * clip_norm * len(case.who) or not has_losses:
+        if not error <= tolerance * unit * len(case.who) or not has_losses:
             raise DeviceError(
-                f"the IPU failed its self-test on {case.name} (off by {error / clip_norm:.1e} clip norms): "
+                f"the IPU failed its self-test on {case.name} (off by {error / unit:.1e} clip norms): "
                 "patients would not be clipped one by one, so nothing is trained",
                 hint="report this with the versions of the SDK; --device cpu or cuda trains with the same guarantee",
             )
