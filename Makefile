@@ -1,11 +1,13 @@
 # make demo    sets all up, then trains two private models on generated scans
 # make test    sets all up, then checks everything
+# make test-ipu-env    the IPU worker under what PopTorch demands, Python 3.8 and torch 2.0.1: 4 GB to fetch
 # A GPU or CPU build of torch other than the default: set pip's own options, such as PIP_INDEX_URL, before make.
 
 PYTHON ?= python3
+IPU_PYTHON ?= python3.8
 BIN := .venv/bin
 
-.PHONY: demo test format clean
+.PHONY: demo test test-ipu-env format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -18,12 +20,20 @@ test: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile
 
+test-ipu-env: .venv/installed .venv-ipu/installed
+	DPMED_IPU_PYTHON=$(CURDIR)/.venv-ipu/bin/python $(BIN)/pytest tests/ipu/test_ipu_backend.py tests/ipu/test_train_on_ipu.py
+
+.venv-ipu/installed:
+	$(IPU_PYTHON) -m venv .venv-ipu
+	.venv-ipu/bin/pip install --quiet torch==2.0.1 "numpy<1.25"
+	touch $@
+
 format: .venv/installed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-ipu build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # torch goes first and alone: the rest then finds it present, whichever build the user chose.
 .venv/installed: pyproject.toml constraints.txt | $(BIN)/pip

@@ -99,7 +99,8 @@ class IpuBackend:
     @property
     def engine(self) -> str:
         """What sums the gradients."""
-        return f"nano on an IPU, {self._places} patients a call"
+        where = "an IPU" if self.versions["has_hardware"] else "a simulated IPU"
+        return f"nano on {where}, {self._places} patients a call"
 
     def _asked(self) -> dict[str, object]:
         is_half = self._flags.precision == "float16"

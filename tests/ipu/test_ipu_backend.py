@@ -1,5 +1,6 @@
 """`--device ipu` against the stand-in: the sums of the plain loop, or no training at all."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 
 STANDIN = Path(__file__).parent / "standin"
+PYTHON = os.environ.get("DPMED_IPU_PYTHON", sys.executable)
+"""That of the worker: `make test-ipu-env` names one that PopTorch could be installed in."""
 COVID = TaskSpec(kind="classification", outputs=("covid",))
 TUMOUR = TaskSpec(kind="segmentation", outputs=("whole", "core"))
 SMALL = ModelSpec(name="resnet10-gn", spatial_dims=2, in_channels=1, out_channels=1, width=2)
 CLIP = ClippingSpec(l2_clip_norm=0.05)
-FLAGS = HardwareFlags(device="ipu", ipu_python=sys.executable, ipu_device_iterations=4, ipu_model=True)
+FLAGS = HardwareFlags(device="ipu", ipu_python=PYTHON, ipu_device_iterations=4, ipu_model=True)
 REFUSED = (
     "clip-after-accumulation", "reduce-before-clip", "sums-before-clip", "replicas", "no-clip", "clip-per-tensor",
     "clip-twice-as-far", "clip-by-value", "normalizes", "clip-without-last", "keeps-momentum", "weight-decay",
