@@ -1,8 +1,9 @@
 """`dpmed doctor`: what this machine can do, and what is missing for the rest."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,13 +13,22 @@ from dpmed.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from dpmed.backends.devices import DeviceState
+    from dpmed.backends.ipu.levels import Level
     from dpmed.core.machine import Machine, Packages
 
 GIB = 2**30
 TOLD = ("python", "dpmed", "torch", "monai", "opacus", "dp_accounting", "pydicom", "nibabel")
 
 
-def doctor(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+def doctor(
+    ipu: Annotated[
+        bool, typer.Option("--ipu", help="Also let PopTorch train, on Graphcore's simulator and on a device.")
+    ] = False,
+    ipu_python: Annotated[str, typer.Option("--ipu-python", help="The interpreter that has PopTorch.")] = "",
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
     """What this machine can do, and what is missing for the rest."""
     output = Output("doctor", json=json, quiet=quiet, verbose=verbose)
     from dpmed.core.machine import machine, packages
@@ -27,17 +37,32 @@ def doctor(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -
     missing = [name for name, version in found.versions.items() if version is None]
     here = machine(Path.cwd())
     devices = {} if "torch" in missing else _devices()
-    output.show(_table(devices, here, found, verbose=verbose))
+    tried = _levels(ipu_python) if ipu and not missing else ()
+    table = _table(devices, here, found, verbose=verbose)
+    for level in tried:
+        speed = f"passed, {level.patients_per_second} patients/s" if level.passed else escape(level.reason)
+        table.add_row(_mark(level.passed), f"IPU {level.level}", f"{level.where}: {speed}")
+    output.show(table)
     payload = {
         "devices": {name: state.model_dump() for name, state in devices.items()},
         "versions": found.versions,
         "missing": missing,
         "extras_missing": {name: list(lacks) for name, lacks in found.extras_missing.items()},
+        "ipu_levels": [level.model_dump() for level in tried],
         **here.model_dump(),
     }
     cure = "pip install -c constraints.txt -e ." if missing else "dpmed demo"
     output.finish(payload, status="partial" if missing else "ok", next_command=cure)
-    return int(ExitCode.USAGE if missing else ExitCode.DONE)
+    if missing:
+        return int(ExitCode.USAGE)
+    return int(ExitCode.DEVICE if ipu and not any(level.passed for level in tried) else ExitCode.DONE)
+
+
+def _levels(python: str) -> "tuple[Level, ...]":
+    from dpmed.backends.ipu.levels import levels
+    from dpmed.core.specs import HardwareFlags
+
+    return levels(HardwareFlags(ipu_python=python))
 
 
 def _devices() -> dict[str, "DeviceState"]:
