@@ -28,8 +28,10 @@ from dpmed.privacy.gradients import ClippedSum, CuratorNotes
 Arrays = dict[str, np.ndarray]
 LOSSES = "losses/"
 COMPILE_SECONDS, CALL_SECONDS = 7200.0, 600.0
-TOLERANCES = {"float32": 1e-4, "float16": 0.1}
-"""Of the self-test, in clip norms a patient; clipping patients together is off by about one."""
+TOLERANCES = {"float32": 1e-2, "float16": 0.1}
+"""Of the self-test against this machine, in clip norms a patient: rounding may push a value across the kink of a ReLU.
+
+Clipping patients together is off by about one."""
 SLACK = 1e-4
 """By how much rounding may carry a sum past the number of patients times the bound."""
 HALF_SCALE = 1024.0

@@ -20,6 +20,7 @@ PYTHON = os.environ.get("DPMED_IPU_PYTHON", sys.executable)
 COVID = TaskSpec(kind="classification", outputs=("covid",))
 TUMOUR = TaskSpec(kind="segmentation", outputs=("whole", "core"))
 SMALL = ModelSpec(name="resnet10-gn", spatial_dims=2, in_channels=1, out_channels=1, width=2)
+TINY_UNET = ModelSpec(name="unet", spatial_dims=2, in_channels=1, out_channels=2, width=4)
 CLIP = ClippingSpec(l2_clip_norm=0.05)
 FLAGS = HardwareFlags(device="ipu", ipu_python=PYTHON, ipu_device_iterations=4, ipu_model=True)
 REFUSED = (
@@ -83,9 +84,9 @@ def test_sums_are_those_of_the_plain_loop(name, dims, task, draws):
 
 
 def test_a_batch_of_many_more_patients_than_places_is_whole():
-    backend = _opened()
-    patients = _patients(COVID, SMALL, 1, 101)
-    assert _distance(backend.clipped_sum(patients), _plain(backend, patients, SMALL, COVID)) < 1e-5
+    backend = _opened(TINY_UNET, TUMOUR)
+    patients = _patients(TUMOUR, TINY_UNET, 1, 101)
+    assert _distance(backend.clipped_sum(patients), _plain(backend, patients, TINY_UNET, TUMOUR)) < 1e-5
     backend.close()
 
 
@@ -105,14 +106,12 @@ def test_without_a_bound_the_sum_is_the_plain_gradient():
     backend.close()
 
 
+@pytest.mark.skipif("DPMED_IPU_PYTHON" in os.environ, reason="torch 2.0.1 has no half precision on a CPU")
 def test_half_precision_is_near():
     backend = _opened(TINY_UNET, TUMOUR, flags=FLAGS.model_copy(update={"precision": "float16"}))
     patients = _patients(TUMOUR, TINY_UNET, 1, 3)
     assert 1e-6 < _distance(backend.clipped_sum(patients), _plain(backend, patients, TINY_UNET, TUMOUR)) < 0.05
     backend.close()
-
-
-TINY_UNET = ModelSpec(name="unet", spatial_dims=2, in_channels=1, out_channels=2, width=4)
 
 
 @pytest.mark.parametrize("mutant", REFUSED)
