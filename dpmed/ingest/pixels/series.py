@@ -23,8 +23,10 @@ MOST = 0.5
 """Share of slices with a box from which all are taken to have it: print of a device stands on each."""
 GAP = 2
 """Slices between two with the same text that have it too."""
-LEAST_SCALE = 1.25
-"""Of a picture by itself, so that its small letters are read; up to the side that a reader takes by default."""
+FINE, LEAST_FINE, FINE_ENOUGH = 1.5, 384, 640
+"""Scale and least side of the strokes of a picture by itself; on larger pictures no more than `FINE_ENOUGH` needs."""
+LARGE, WHOLE, LEAST_WHOLE = 1.25, 0.625, 320
+"""Scale that small print needs at the least, and scale and least side of the whole, where only large letters count."""
 SMOOTH, ROUGH = 512, 640
 """Pixels of the longer side: enough for small letters on a smooth ground, and for those that are new in a frame."""
 MOST_ALONE = 4
@@ -85,10 +87,11 @@ def _alone(picture: Picture, finder: TextFinder) -> tuple[Box, ...]:
 
     Of small print on tissue the picture itself, at twice the size, hid a fifth; its strokes hid none of it.
     """
-    long_side = min(max(ROUGH, round(LEAST_SCALE * max(picture.shape))), LONG_SIDE)
-    found = finder.find(picture, long_side=long_side)
+    longest = max(picture.shape)
+    fine = min(max(LEAST_FINE, round(FINE * longest)), max(FINE_ENOUGH, round(LARGE * longest)), LONG_SIDE)
+    found = finder.find(picture, long_side=min(max(LEAST_WHOLE, round(WHOLE * longest)), LONG_SIDE))
     for strokes in (thin_in(picture), thin_in(255 - picture)):
-        found += finder.find(levels(strokes, NOISE_SHARE), long_side=long_side, is_even=True)
+        found += finder.find(levels(strokes, NOISE_SHARE), long_side=fine, is_even=True)
     return found
 
 
