@@ -15,6 +15,8 @@ EVERY = 4
 """Of rows and columns, one in so many tells the range of a frame's values."""
 COARSE = 4
 """Pixels of one cell in which directions are counted."""
+BAND = 64
+"""Rows looked at together: what is calculated from them stays in the fast memory of a core."""
 AROUND = (7, 3)
 """Cells along and across a line whose strokes are weighed together: a few letters of small print."""
 
@@ -57,6 +59,8 @@ class Projections:
 
     def add(self, frame: np.ndarray) -> None:
         """Take in the next frame; the first is new as a whole."""
+        import cv2
+
         values = _values(frame)
         thin = thin_in(values)
         if not self.count:
@@ -67,7 +71,7 @@ class Projections:
             # Smaller than before is not new; what may be negative otherwise would wrap round where there is no sign.
             new = (np.maximum(thin, self._before) - self._before).astype(np.float32)
             here = _letterness(new)
-            np.copyto(self._new, new, where=here > self._most)
+            cv2.copyTo(new, _enlarged(here > self._most, new.shape), self._new)
             np.maximum(self._most, here, out=self._most)
         self._before = thin
         self.count += 1
@@ -84,19 +88,34 @@ class Projections:
 
 
 def _letterness(strokes: np.ndarray) -> np.ndarray:
-    """How strong strokes are in the direction in which they are weakest, around each pixel.
+    """How strong strokes are in the direction in which they are weakest, by cells of a coarse grid.
 
     The smaller eigenvalue of the structure tensor. Roots make it a matter of how many strokes rather than how bright.
     """
     import cv2
 
-    roots = np.sqrt(strokes)
+    bands = [_products(strokes[top : top + BAND]) for top in range(0, len(strokes), BAND)]
+    first, mixed, last = (cv2.blur(np.concatenate(cells), AROUND) for cells in zip(*bands, strict=True))
+    weakest: np.ndarray = (first + last) / 2 - np.hypot((first - last) / 2, mixed)
+    return weakest
+
+
+def _products(strokes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Means of products of slopes by cells: along twice, along and down, down twice."""
+    import cv2
+
+    roots = cv2.sqrt(strokes)
     along, down = (cv2.Sobel(roots, cv2.CV_32F, *way, ksize=1) for way in ((1, 0), (0, 1)))
     size = tuple(max(side // COARSE, 1) for side in strokes.shape[::-1])
-    first, mixed, last = (
-        cv2.blur(cv2.resize(product, size, interpolation=cv2.INTER_AREA), AROUND)
-        for product in (along * along, along * down, down * down)
+    return tuple(
+        cv2.resize(cv2.multiply(one, other), size, interpolation=cv2.INTER_AREA)
+        for one, other in ((along, along), (along, down), (down, down))
     )
-    weakest = (first + last) / 2 - np.hypot((first - last) / 2, mixed)
-    resized: np.ndarray = cv2.resize(weakest, strokes.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return resized
+
+
+def _enlarged(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Cells as a mask of pixels."""
+    import cv2
+
+    mask: np.ndarray = cv2.resize(cells.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return mask
