@@ -100,3 +100,12 @@ def test_small_print_of_one_slice_is_not_buried_under_what_changes_in_the_others
     found = search(lambda: iter(frames), finder)
     assert number in found
     assert covered(found[number], ink) > 0.9
+
+
+def test_dark_print_on_a_bar_at_the_edge_is_found(finder):
+    """As on the head line of an ultrasound machine: the bar is too narrow for dark strokes to stand out in it."""
+    frame = np.random.default_rng(2).integers(0, 120, (480, 640)).astype(np.uint8)
+    frame[:17] = 225
+    written, ink = written_on(frame, "*LARKSPUR INFIRMARY*", place=(80, 0), value=20, size=13)
+    found = search(lambda: iter([written]), finder)
+    assert covered(found[0], ink) > 0.9

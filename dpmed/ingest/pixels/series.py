@@ -25,8 +25,8 @@ GAP = 2
 """Slices between two with the same text that have it too."""
 FINE, LEAST_FINE, FINE_ENOUGH = 1.5, 384, 640
 """Scale and least side of the strokes of a picture by itself; on larger pictures no more than `FINE_ENOUGH` needs."""
-LARGE, WHOLE, LEAST_WHOLE = 1.25, 0.625, 320
-"""Scale that small print needs at the least, and scale and least side of the whole, where only large letters count."""
+LARGE, WHOLE, LEAST_WHOLE = 1.25, 0.8, 384
+"""Scale that small print needs at the least; scale and least side of the whole, for large letters and print on bars."""
 SMOOTH, ROUGH = 512, 640
 """Pixels of the longer side: enough for small letters on a smooth ground, and for those that are new in a frame."""
 MOST_ALONE = 4
