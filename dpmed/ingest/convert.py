@@ -18,6 +18,8 @@ from dpmed.ingest.jobs import Job, Part
 from dpmed.ingest.nifti import Volume, read_nifti, write_nifti
 from dpmed.ingest.pictures import read_picture, write_picture
 from dpmed.ingest.pixels.inspect import Inspector, TextFound, look_through
+from dpmed.ingest.pixels.inspect import Outcome as Looked
+from dpmed.ingest.pixels.volumes import slices_of
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
 from dpmed.ingest.segments import read_mask
@@ -41,7 +43,7 @@ class Outcome(Record):
     faces: str = ""
     """What looking for a face came to, in words."""
     pixels: str = ""
-    """What looking for text came to, in words; empty where no text can be (volumes of research)."""
+    """What looking for text came to, in words."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Converter:
             raise Refused(Reason.GRIDS_DIFFER)
         mask = self._mask(job, first)
         volumes, face = without_faces(volumes, self.faces, is_declared=job.candidate.is_defaced)
-        text = [self._text(volume) for volume in volumes.values()] if self.kind is Kind.DICOM else []
+        volumes, text = self._without_text(volumes)
         images = {modality: f"images/{job.case}_{modality}.nii.gz" for modality in volumes}
         for modality, name in images.items():
             write_nifti(self.out / name, volumes[modality])
@@ -106,13 +108,21 @@ class Converter:
             sha256={name: sha256_of(self.out / name) for name in written},
             duplicates=_duplicates(job.candidate.parts[0]),
             faces=face,
-            pixels=text[0] if text else "",
+            pixels=text,
         )
 
-    def _text(self, volume: Volume) -> str:
-        """Slices as they were acquired, [row, column]: voxels are [column, row, slice]."""
-        slices = [volume.voxels[..., number].T for number in range(volume.voxels.shape[2])]
-        return look_through(slices, self.look).value
+    def _without_text(self, volumes: dict[str, Volume]) -> tuple[dict[str, Volume], str]:
+        """The volumes as the policy lets them pass, and what most was done to any. Raises `TextFound`."""
+        # What came out of a file cannot be painted on.
+        writable = {name: Volume(np.require(one.voxels, None, "W"), one.affine) for name, one in volumes.items()}
+        did = {look_through(way, self.look) for volume in writable.values() for way in self._ways(volume)}
+        return writable, (Looked.PAINTED if Looked.PAINTED in did else next(iter(did))).value
+
+    def _ways(self, volume: Volume) -> tuple[list[np.ndarray], ...]:
+        """Slices as they were acquired, [row, column]: voxels of a series are [column, row, slice]."""
+        if self.kind is Kind.DICOM:
+            return ([plane.T for plane in np.moveaxis(volume.voxels, 2, 0)],)
+        return slices_of(volume.voxels, volume.affine)
 
     def _mask(self, job: Job, image: Volume) -> Volume | None:
         if job.candidate.mask is None or self.scheme is None:

@@ -4,11 +4,13 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from dpmed.core.errors import ConfigError, NoInputError
 from dpmed.core.labels import LabelScheme
 from dpmed.ingest import limits
 from dpmed.ingest.nifti import Volume, compact, read_nifti, write_nifti
+from dpmed.ingest.pixels import inspect
 
 
 def load(out, name):
@@ -281,3 +283,53 @@ def test_an_empty_folder_is_no_input(make, tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(NoInputError):
         make.run(tmp_path / "in", tmp_path / "out")
+
+
+def printed(voxels, affine):
+    """A line of text on every slice as a viewer shows it: the patient's left is on the right, the face on top."""
+    turned = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(affine), nib.orientations.axcodes2ornt(("L", "P", "I"))
+    )
+    shown = nib.orientations.apply_orientation(voxels, turned)
+    page = Image.new("L", shown.shape[:2], 0)
+    ImageDraw.Draw(page).text((12, 30), "QUILLFEATHER 7300148", fill=255, font=ImageFont.load_default(12))
+    shown[np.asarray(page).T > 127] = 4000
+
+
+@pytest.fixture(scope="module")
+def head():
+    """Twelve thick slices of something round with texture and no text."""
+    rng = np.random.default_rng(5)
+    x, y, z = np.meshgrid(np.arange(192), np.arange(192), np.arange(12), indexing="ij")
+    inside = (x - 96) ** 2 + (y - 96) ** 2 + 40 * (z - 6) ** 2 < 80**2
+    smooth = 600 + 200 * np.sin(x / 13 + z) * np.cos(y / 17)
+    return (inside * smooth + rng.normal(0, 15, inside.shape)).clip(0).astype(np.int16)
+
+
+AXES = {"by dcm2niix": (-1, 1, 1), "as DICOM": (-1, -1, 1), "turned to the standard": (1, 1, 1)}
+
+
+@pytest.mark.parametrize("signs", AXES.values(), ids=AXES)
+@pytest.mark.parametrize("pixels", ["gate", "redact", "ignore"])
+def test_text_in_a_volume_is_met_by_the_same_policy(make, tmp_path, head, signs, pixels, monkeypatch):
+    pytest.importorskip("rapidocr")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(inspect, "is_installed", lambda: True)
+    affine = np.diag([signs[0], signs[1], 5.0 * signs[2], 1.0])
+    marked = head.copy()
+    printed(marked, affine)
+    make.nifti(tmp_path / "in" / "marked" / "marked_t1.nii.gz", marked, affine=affine)
+    make.nifti(tmp_path / "in" / "plain" / "plain_t1.nii.gz", head, affine=affine)
+    got = make.run(tmp_path / "in", tmp_path / "out", pixels=pixels, faces="ignore", task="brats")
+    report = json.loads((tmp_path / "out" / "scrub-report.json").read_text())["pixels"]
+    if pixels == "gate":
+        assert got.result.quarantined_by_reason == {"text burned into its pixels": 1}
+        assert got.result.cases == 1
+        assert len(list((tmp_path / "out" / "quarantine").glob("*.png"))) == 1
+    elif pixels == "redact":
+        assert report == {"looked at, no text": 1, "painted over": 1}
+        written = [load(tmp_path / "out", case.images["t1"]) for case in got.manifest.cases]
+        (painted,) = (one for one in written if not np.array_equal(one, head))
+        assert (painted == 4000).sum() < 0.02 * (marked == 4000).sum()
+    else:
+        assert report == {"not looked at, as asked": 2}

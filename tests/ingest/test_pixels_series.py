@@ -84,3 +84,28 @@ def test_looking_is_silent_and_stays_on_this_machine(finder, monkeypatch, capfd)
     page, _ = written_on(np.zeros((64, 256), np.uint8), NAME, place=(20, 20), value=255, size=14)
     assert TextFinder().find(page)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [2, 9, 13])
+def test_small_print_of_one_slice_is_not_buried_under_what_changes_in_the_others(finder, slices, number):
+    """Vessels and folds that come and go are as bright as the line, and a maximum of all slices hides it in them."""
+    rng = np.random.default_rng(7)
+    busy = [one.astype(np.float32) for one in slices]
+    for one in busy:
+        for _ in range(150):
+            row, column, length = *rng.integers(8, 240, 2).tolist(), int(rng.integers(4, 14))
+            one[row : row + 2, column : column + length] += 2000
+    plain, ink = written_on(busy[number], "MRN 9326968", place=(70, 100), value=3000, size=11)
+    frames = [plain if at == number else one for at, one in enumerate(busy)]
+    found = search(lambda: iter(frames), finder)
+    assert number in found
+    assert covered(found[number], ink) > 0.9
+
+
+def test_dark_print_on_a_bar_at_the_edge_is_found(finder):
+    """As on the head line of an ultrasound machine: the bar is too narrow for dark strokes to stand out in it."""
+    frame = np.random.default_rng(2).integers(0, 120, (480, 640)).astype(np.uint8)
+    frame[:17] = 225
+    written, ink = written_on(frame, "*LARKSPUR INFIRMARY*", place=(80, 0), value=20, size=13)
+    found = search(lambda: iter([written]), finder)
+    assert covered(found[0], ink) > 0.9

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dpmed.ingest.pixels.fill import fill
-from dpmed.ingest.pixels.series import grey
+from dpmed.ingest.pixels.projections import grey
 from dpmed.ingest.pixels.text import Box
 
 LONGEST = 512

@@ -1,8 +1,7 @@
 """Text in a series: two pictures that hold the text of all slices first, then the slices concerned.
 
 Anatomy changes from slice to slice, and letters do not. So the mean of all slices shows what stands in most of them on
-a smooth ground, and what is new in a slice against the one before shows what begins anywhere. A maximum of all slices
-would show bone wherever any slice has bone, and letters only where none has.
+a smooth ground, and what is new in a slice against the one before shows what begins anywhere.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -11,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from dpmed.ingest.pixels.projections import NOISE_SHARE, Projections, grey, levels
 from dpmed.ingest.pixels.text import LONG_SIDE, Box, Picture, TextFinder, thin_in
 
 Frames = Callable[[], Iterator[np.ndarray]]
@@ -23,16 +23,14 @@ MOST = 0.5
 """Share of slices with a box from which all are taken to have it: print of a device stands on each."""
 GAP = 2
 """Slices between two with the same text that have it too."""
-LEAST_SCALE = 1.25
-"""Of a picture by itself, so that its small letters are read; up to the side that a reader takes by default."""
+FINE, LEAST_FINE, FINE_ENOUGH = 1.5, 384, 640
+"""Scale and least side of the strokes of a picture by itself; on larger pictures no more than `FINE_ENOUGH` needs."""
+LARGE, WHOLE, LEAST_WHOLE = 1.25, 0.8, 384
+"""Scale that small print needs at the least; scale and least side of the whole, for large letters and print on bars."""
 SMOOTH, ROUGH = 512, 640
 """Pixels of the longer side: enough for small letters on a smooth ground, and for those that are new in a frame."""
-LOWEST, HIGHEST, NOISE_SHARE = 0.5, 99.95, 50
-"""Percentiles of values that become black and white."""
 MOST_ALONE = 4
 """Frames of one kind up to which each is looked at by itself: pictures of so few save little and hide some."""
-EVERY = 4
-"""Of rows and columns, one in so many tells the range of a frame's values."""
 
 
 def search(frames: Frames, finder: TextFinder) -> dict[int, tuple[Box, ...]]:
@@ -40,9 +38,9 @@ def search(frames: Frames, finder: TextFinder) -> dict[int, tuple[Box, ...]]:
 
     Frames of one size and type are looked at together; others are never taken for parts of the same picture.
     """
-    sums: dict[Hashable, _Sums] = {}
+    sums: dict[Hashable, Projections] = {}
     for frame in frames():
-        sums.setdefault(_kind(frame), _Sums()).add(frame)
+        sums.setdefault(_kind(frame), Projections()).add(frame)
     found = {kind: _templates(one, finder) for kind, one in sums.items() if one.count > MOST_ALONE}
     alone = {kind for kind, one in sums.items() if one.count <= MOST_ALONE}
     shown: dict[int, tuple[Box, ...]] = {}
@@ -59,65 +57,6 @@ def search(frames: Frames, finder: TextFinder) -> dict[int, tuple[Box, ...]]:
     return {number: boxes for number, boxes in sorted(shown.items()) if boxes}
 
 
-def grey(frame: np.ndarray) -> Picture:
-    """Stored values as 8 bits over their whole range; of colours, how light they are."""
-    return _levels(_values(frame), LOWEST)
-
-
-LIGHT = np.array((0.299, 0.587, 0.114), np.float32)
-"""Of red, green and blue in what is seen as light (ITU-R BT.601); colours that differ in nothing else are not seen."""
-MORPHED = frozenset("BHhf")
-"""Types of values that OpenCV looks for strokes in."""
-
-
-def _values(frame: np.ndarray) -> np.ndarray:
-    """One value a pixel, in a type to calculate in."""
-    values = frame @ LIGHT if frame.ndim == 3 else frame
-    is_known = values.dtype.char in MORPHED and values.dtype.isnative
-    return values if is_known else values.astype(np.float32)
-
-
-def _levels(values: np.ndarray, lowest: float) -> Picture:
-    """8 bits. Text lies at an end of the range, so the ends are kept; a few outliers may not darken all the rest."""
-    low, high = (float(value) for value in np.percentile(values[::EVERY, ::EVERY], (lowest, HIGHEST)))
-    scale = 255 / max(high - low, 1e-6)
-    levels = values * np.float32(scale)
-    levels -= np.float32(low * scale)
-    np.clip(levels, 0, 255, out=levels)
-    picture: Picture = levels.astype(np.uint8)
-    return picture
-
-
-class _Sums:
-    """What is kept of the frames of one kind while they go by, in stored units: an empty slice is no louder then."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._total = self._new = self._before = np.zeros(0, np.float32)
-
-    def add(self, frame: np.ndarray) -> None:
-        values = _values(frame)
-        thin = thin_in(values)
-        if not self.count:
-            self._total, self._new = values.astype(np.float32), thin.copy()
-        else:
-            self._total += values
-            # Smaller than before is not new; what may be negative otherwise would wrap round where there is no sign.
-            np.maximum(self._new, np.maximum(thin, self._before) - self._before, out=self._new)
-        self._before = thin
-        self.count += 1
-
-    @property
-    def mean(self) -> Picture:
-        """What stands in most frames."""
-        return _levels(self._total / self.count, LOWEST)
-
-    @property
-    def new(self) -> Picture:
-        """White strokes that a frame has and the one before has not; half of it is noise, which is left dark."""
-        return _levels(self._new, NOISE_SHARE)
-
-
 @dataclass(frozen=True, eq=False)
 class _Template:
     """A box, its strokes as the picture that it was found in shows them, and whether they are white."""
@@ -131,7 +70,7 @@ def _kind(frame: np.ndarray) -> Hashable:
     return frame.shape, frame.dtype
 
 
-def _templates(sums: _Sums, finder: TextFinder) -> list[_Template]:
+def _templates(sums: Projections, finder: TextFinder) -> list[_Template]:
     mean = sums.mean
     white, black = thin_in(mean), thin_in(255 - mean)
     templates = []
@@ -148,10 +87,11 @@ def _alone(picture: Picture, finder: TextFinder) -> tuple[Box, ...]:
 
     Of small print on tissue the picture itself, at twice the size, hid a fifth; its strokes hid none of it.
     """
-    long_side = min(max(ROUGH, round(LEAST_SCALE * max(picture.shape))), LONG_SIDE)
-    found = finder.find(picture, long_side=long_side)
+    longest = max(picture.shape)
+    fine = min(max(LEAST_FINE, round(FINE * longest)), max(FINE_ENOUGH, round(LARGE * longest)), LONG_SIDE)
+    found = finder.find(picture, long_side=min(max(LEAST_WHOLE, round(WHOLE * longest)), LONG_SIDE))
     for strokes in (thin_in(picture), thin_in(255 - picture)):
-        found += finder.find(_levels(strokes, NOISE_SHARE), long_side=long_side, is_even=True)
+        found += finder.find(levels(strokes, NOISE_SHARE), long_side=fine, is_even=True)
     return found
 
 

@@ -22,6 +22,8 @@ from dpmed.core.errors import ConfigError
 Picture = UInt8[np.ndarray, "row column"]
 LONG_SIDE, LEAST_SCALE, MOST_SCALE = 1280, 0.5, 2.5
 """Pixels to which a picture is brought, within bounds: small letters need the size."""
+LOWEST_LETTERS, SHORTEST_LINE = 6, 12
+"""Pixels: in a smaller picture three letters cannot be read by anybody."""
 LEAST_SIDE, MOST_SIDE = 32, 4096
 """Between which the reader takes the size as it comes: it was chosen here."""
 AROUND = 25
@@ -100,6 +102,8 @@ class TextFinder:
         A smaller `long_side` is quicker, and enough where the background is smooth. `is_even`: it is black already.
         """
         rows, columns = picture.shape
+        if rows < LOWEST_LETTERS or columns < SHORTEST_LINE:
+            return ()
         scale = min(max(long_side / max(rows, columns), LEAST_SCALE), MOST_SCALE)
         larger = _resized(picture, scale)
         boxes = self._lines(larger if is_even else _evened(larger, scale), larger, scale)
