@@ -37,7 +37,7 @@ def trained(poptorch, ready):
 
 
 FLAT, DEEP = torch.randn(1, 4, 6, 6), torch.randn(1, 4, 4, 4, 4)
-LABEL = torch.randint(0, 4, (1, 6, 6))
+LABEL, KERNEL = torch.randint(0, 4, (1, 6, 6)), torch.randn(2, 4, 3, 3)
 SUPPORTED = {
     "conv2d": (nn.Conv2d(4, 2, 3, stride=2, padding=1), FLAT),
     "conv3d": (nn.Conv3d(4, 2, 3, padding=1), DEEP),
@@ -87,6 +87,16 @@ def test_operators_with_a_handler_train_in_half(poptorch, ready, name):
     if isinstance(inside, nn.Module):
         inside.float()
     assert torch.isfinite(result)
+
+
+def test_weights_in_float_can_be_computed_with_in_half(poptorch, ready):
+    def cast(scan):
+        made = F.conv2d(scan.half(), KERNEL.half())
+        assert made.dtype == torch.float16
+        return F.group_norm(made, 1)
+
+    run = ready(Around(poptorch, cast))
+    assert all(torch.isfinite(run(FLAT)) for _ in range(2))
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -71,15 +71,15 @@ class Program:
         watch = Watch(inputs, list(self.placed.buffers().values()), self.options)
         watch.knows(self.placed.device.values())
         trace = Trace(self.options._execution_strategy)
-        with self.precision(inputs), trace, watch, torch.set_grad_enabled(self.training):
+        with self.precision(), trace, watch, torch.set_grad_enabled(self.training):
             result = self.placed.run(self.model, values)
         if self.first is not None:
             watch.hold_against(self.first)
         return result, trace, watch
 
-    def precision(self, inputs=()):
-        halves = any(tensor.dtype == torch.float16 for tensor in (*inputs, *self.placed.device.values()))
-        return Half() if halves else contextlib.nullcontext()
+    def precision(self):
+        """Round to half wherever the trace has halves; while there is no trace yet, be ready to."""
+        return Half() if self.first is None or self.first.has_half else contextlib.nullcontext()
 
     def compile(self, values):
         """Trace forward once, on the first micro-batch, and leave the weights as they were."""

@@ -77,6 +77,7 @@ class Watch(TorchDispatchMode):
         self.alive = []
         self.tape = []
         self.constants = []
+        self.has_half = False
 
     def knows(self, tensors):
         self.known |= {place(tensor) for tensor in tensors}
@@ -91,6 +92,7 @@ class Watch(TorchDispatchMode):
         self.check_written(func, args)
         self.tape.append((str(func), plain((args, kwargs))))
         result = func(*args, **kwargs)
+        self.has_half |= any(tensor.dtype == torch.float16 for tensor in (*given, *tensors_in(result)))
         for tensor in tensors_in(result):
             if tensor.dtype in WIDE:
                 raise NotSimulated(f"{tensor.dtype} in forward: the device would narrow it, the stand-in does not")
