@@ -45,4 +45,4 @@ def _ipu() -> DeviceState:
     except DeviceError as error:
         return DeviceState(available=False, reason=f"a Poplar SDK is enabled, but {error.message}")
     found = "an IPU" if said["has_hardware"] else "no IPU"
-    return DeviceState(available=bool(said["has_hardware"]), reason=f"PopTorch {said['poptorch']} finds {found}")
+    return DeviceState(available=bool(said["has_hardware"]), reason=f"PopTorch {said['sdk']} finds {found}")

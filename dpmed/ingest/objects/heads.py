@@ -13,7 +13,7 @@ from dpmed.ingest.faces.policy import DECLARED, NOT_LOOKED_AT, REMOVED, FacePoli
 from dpmed.ingest.faces.removal import remove_face
 from dpmed.ingest.faces.shape import GLANCE_MM
 from dpmed.ingest.faces.state import FaceState, face_state
-from dpmed.ingest.geometry import SAME_PLACE_MM, stack
+from dpmed.ingest.geometry import SAME_PLACE_MM, Stack, stack
 from dpmed.ingest.jobs import Part
 from dpmed.ingest.layout_dicom import dicom_layout
 from dpmed.ingest.pixels.inspect import Frames
@@ -47,6 +47,14 @@ class Head:
 
 
 @dataclass(frozen=True)
+class _Field:
+    """Volumes of one series on one grid: echoes, times, directions of the same head."""
+
+    parts: tuple[Part, ...]
+    is_regular: bool = True
+
+
+@dataclass(frozen=True)
 class HeadInspector:
     """Looks for a face in one CT or MR series. A plain value, so that any process can do it."""
 
@@ -58,14 +66,17 @@ class HeadInspector:
             return Head(NOT_LOOKED_AT)
         try:
             few = _few(series)
-            if len(few) < len(series) and _is_no_head(few):
+            if len(few) < len(series) and _is_no_head(_fields(few)):
                 return Head(FaceState.NOT_A_HEAD)
-            return self._whole([one.source for one in series], is_declared=all(one.is_declared for one in series))
+            fields = _fields([one.source for one in series])
+            glanced = [_thinned(one) for one in fields]
+            if glanced != fields and _is_no_head(glanced):
+                return Head(FaceState.NOT_A_HEAD)
+            return self._whole(fields, is_declared=all(one.is_declared for one in series))
         except Refused:
             return Head(NO_VOLUME)
 
-    def _whole(self, sources: Sequence[Source], *, is_declared: bool) -> Head:
-        fields = _fields(sources)
+    def _whole(self, fields: Sequence[_Field], *, is_declared: bool) -> Head:
         if not fields:
             return Head(NO_VOLUME)
         shown = [_shown(one) for one in fields]
@@ -81,14 +92,6 @@ class HeadInspector:
             return Head(FaceState.FACE, refused.reason)
 
 
-@dataclass(frozen=True)
-class _Field:
-    """Volumes of one series on one grid: echoes, times, directions of the same head."""
-
-    parts: tuple[Part, ...]
-    is_regular: bool = True
-
-
 def _few(series: Sequence[Slice]) -> list[Source]:
     """Evenly chosen slices that lie as far apart as the glance resolves; all where no positions are known."""
     positions = [one.position for one in series]
@@ -102,9 +105,29 @@ def _few(series: Sequence[Slice]) -> list[Source]:
     return [series[index].source for index in order[::step]]
 
 
-def _is_no_head(sources: Sequence[Source]) -> bool:
+def _thinned(field: _Field) -> _Field:
+    """Few frames of files that hold many, as far apart as the glance resolves: a long one is not read whole for it."""
+    return replace(field, parts=tuple(_thinned_part(part) for part in field.parts))
+
+
+def _thinned_part(part: Part) -> Part:
+    assert part.stack is not None
+    affine = np.array(part.stack.affine)
+    step = int(GLANCE_MM / max(float(np.linalg.norm(affine[:3, 2])), SAME_PLACE_MM))
+    if len(part.files) == len(set(part.files)) or step < 2:
+        return part
+    affine[:3, 2] *= step
+    kept = [index for layer in part.stack.layers[::step] for index in layer[:1]]
+    return replace(
+        part,
+        files=tuple(part.files[index] for index in kept),
+        headers=tuple(part.headers[index] for index in kept),
+        stack=Stack(tuple((place,) for place in range(len(kept))), tuple(map(tuple, affine.tolist()))),
+    )
+
+
+def _is_no_head(fields: Sequence[_Field]) -> bool:
     """Whether some slices of a series are enough to say so."""
-    fields = _fields(sources)
     return bool(fields) and all(_shown(one)[0] is FaceState.NOT_A_HEAD for one in fields)
 
 

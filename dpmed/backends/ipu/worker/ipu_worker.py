@@ -145,7 +145,7 @@ def _hello() -> dict[str, Any]:
         "network": network.VERSION,
         "python": sys.version.split()[0],
         "torch": torch.__version__,
-        "poptorch": getattr(poptorch, "__version__", ""),
+        "sdk": getattr(poptorch, "__version__", ""),
         "has_hardware": bool(poptorch.ipuHardwareIsAvailable()),
     }
 
