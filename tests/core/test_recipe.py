@@ -45,6 +45,11 @@ OTHER = {
     "hardware.threads": ("1", 1),
     "hardware.memory_limit_gib": ("2", 2.0),
     "hardware.checkpoint_seconds": ("0", 0.0),
+    "hardware.ipu_python": ("python3.8", "python3.8"),
+    "hardware.ipu_device_iterations": ("8", 8),
+    "hardware.ipu_model": ("true", True),
+    "hardware.ipu_cache": ("programs", "programs"),
+    "hardware.ipu_memory_proportion": ("0.1", 0.1),
 }
 
 NEEDS = {
