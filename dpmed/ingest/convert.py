@@ -62,7 +62,7 @@ class Converter:
             return self._picture(job) if self.kind is Kind.PICTURES else self._volumes(job)
         except TextFound as found:
             write_atomic(self.out / "quarantine" / f"{job.short}.png", found.proof)
-            return Outcome(case=job.case, reason=found.reason)
+            return Outcome(case=job.case, reason=found.reason, pixels=Looked.HELD.value)
         except Refused as refused:
             return Outcome(case=job.case, reason=refused.reason)
 

@@ -100,7 +100,9 @@ def test_for_training_too(source, tmp_path, reader, capsys):
     assert ingest(folder, tmp_path / "gated", *options) == ExitCode.PARTIAL
     assert "text burned into its pixels" in json.loads(capsys.readouterr().out)["quarantined_by_reason"]
     (proof,) = (tmp_path / "gated" / "quarantine").iterdir()
-    held = json.loads((tmp_path / "gated" / "scrub-report.json").read_text())["quarantine"]
+    gated = json.loads((tmp_path / "gated" / "scrub-report.json").read_text())
+    held = gated["quarantine"]
+    assert gated["pixels"]["held back"] == 1
     assert [line["short"] for line in held if line["reason"] == "text burned into its pixels"] == [proof.stem]
     ingest(folder, tmp_path / "painted", *options, "--pixels", "redact")
     report = json.loads((tmp_path / "painted" / "scrub-report.json").read_text())
