@@ -18,7 +18,7 @@ from dpmed.backends.ipu.process import START_SECONDS, Worker
 from dpmed.backends.ipu.sdk import sdk_python
 from dpmed.backends.ipu.selftest import self_test
 from dpmed.backends.streams import chunks, trainable
-from dpmed.core.errors import ConfigError, DeviceError
+from dpmed.core.errors import ConfigError, DeviceError, DpmedError
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, check_private
@@ -63,7 +63,7 @@ class IpuBackend:
                     task, channels=model.in_channels, size=[32] * model.spatial_dims, draws=1, patients=1
                 )
             )
-        except DeviceError:
+        except DpmedError:
             self._worker.close()
             raise
 
@@ -101,7 +101,8 @@ class IpuBackend:
     @property
     def engine(self) -> str:
         """What sums the gradients."""
-        where = "an IPU" if self.versions["has_hardware"] else "a simulated IPU"
+        is_real = self.versions["has_hardware"] and not self._flags.ipu_model
+        where = "an IPU" if is_real else "a simulated IPU"
         return f"nano on {where}, {self._places} patients a call"
 
     def _asked(self) -> dict[str, object]:
