@@ -26,9 +26,14 @@ def was_cut(
     body: Bool[np.ndarray, "x y z"],
     sides: Sides,
 ) -> bool:
-    """Whether no piece of skin is left where a face must be, while the back of the head has its own."""
+    """Whether no piece of skin is left where a face must be, while the back of the head has its own.
+
+    What begins at the edge of the field counts as skin: nobody can tell whether it was cut.
+    """
     axis, is_ahead = _line_of_sight(affine, sides.pose.axes[1])
     seen = np.moveaxis(voxels, axis, 0)
+    if len(seen) <= 2 * DEEP:
+        return False
     ahead = seen[::-1] if is_ahead else seen
     low = float(voxels.min())
     tissue = low + TISSUE_SHARE * (float(np.median(coarse.values[body])) - low)
@@ -53,9 +58,8 @@ def _surface(ahead: Num[np.ndarray, "depth u v"], low: float, tissue: float) -> 
     bright, plain = ahead > tissue, ahead <= low
     lasting = np.logical_and.reduce([bright[number : len(ahead) - DEEP + number] for number in range(DEEP)])
     first = lasting.argmax(axis=0)
-    is_met = lasting.any(axis=0) & (first >= DEEP)
     before = [np.take_along_axis(plain, np.maximum(first - back, 0)[None], 0)[0] for back in range(1, DEEP + 1)]
-    return _Surface(first, is_met, np.logical_and.reduce(before))
+    return _Surface(first, lasting.any(axis=0), (first >= DEEP) & np.logical_and.reduce(before))
 
 
 def _line_of_sight(affine: Float[np.ndarray, "4 4"], anterior: Float[np.ndarray, "3"]) -> tuple[int, bool]:
