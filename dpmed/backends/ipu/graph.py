@@ -73,10 +73,8 @@ def _unknown(name: str) -> ConfigError:
 def _of_convolution(module: Any) -> Options:
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
         raise _unknown("a convolution with such padding")
-    options = {name: list(getattr(module, name)) for name in ("stride", "padding", "dilation")}
-    if module.transposed:
-        options["output_padding"] = list(module.output_padding)
-    return options | {"groups": module.groups}
+    sides = {name: list(getattr(module, name)) for name in ("stride", "padding", "dilation", "output_padding")}
+    return sides | {"transposed": module.transposed, "groups": module.groups}
 
 
 def _of_pool(module: Any) -> Options:
@@ -97,8 +95,7 @@ def _none(_: Any) -> Options:
 
 
 _MODULES: tuple[tuple[tuple[type[nn.Module], ...], str, Callable[[Any], Options]], ...] = (
-    ((nn.Conv2d, nn.Conv3d), "convolution", _of_convolution),
-    ((nn.ConvTranspose2d, nn.ConvTranspose3d), "transposed-convolution", _of_convolution),
+    ((nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d), "convolution", _of_convolution),
     ((nn.GroupNorm,), "group-norm", lambda module: {"groups": module.num_groups, "eps": module.eps}),
     ((nn.MaxPool2d, nn.MaxPool3d), "max-pool", _of_pool),
     ((nn.AvgPool2d, nn.AvgPool3d), "average-pool", _of_pool),

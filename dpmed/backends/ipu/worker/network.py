@@ -45,29 +45,16 @@ def patient_loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _convolution(inputs: list[Tensor], own: Weights, options: Node) -> Tensor:
-    convolve = functional.conv2d if own["weight"].dim() == 4 else functional.conv3d
-    return convolve(
+    return torch.convolution(
         inputs[0],
         own["weight"],
         own.get("bias"),
         options["stride"],
         options["padding"],
         options["dilation"],
-        options["groups"],
-    )
-
-
-def _transposed_convolution(inputs: list[Tensor], own: Weights, options: Node) -> Tensor:
-    convolve = functional.conv_transpose2d if own["weight"].dim() == 4 else functional.conv_transpose3d
-    return convolve(
-        inputs[0],
-        own["weight"],
-        own.get("bias"),
-        options["stride"],
-        options["padding"],
+        options["transposed"],
         options["output_padding"],
         options["groups"],
-        options["dilation"],
     )
 
 
@@ -115,7 +102,6 @@ def _concatenate(inputs: list[Tensor], own: Weights, options: Node) -> Tensor:
 
 LAYERS: dict[str, Callable[[list[Tensor], Weights, Node], Tensor]] = {
     "convolution": _convolution,
-    "transposed-convolution": _transposed_convolution,
     "group-norm": _group_norm,
     "max-pool": _max_pool,
     "average-pool": _average_pool,
