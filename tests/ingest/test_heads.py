@@ -27,14 +27,14 @@ def head():
 def series(head, make, tmp_path):
     """The head as an axial MR series, each slice with its number along the body in its name."""
 
-    def write(folder=tmp_path / "in", leave_out=(), compressed=False, **values):
+    def write(folder=tmp_path / "in", leave_out=(), compressed=False, flat=1.0, **values):
         for number in range(head.voxels.shape[2]):
             if number in leave_out:
                 continue
             corner = head.affine @ [0, 0, number, 1]
             data = make.dataset(
                 head.voxels[:, :, number].T.copy(),
-                position=(corner[:3] * LEFT_POSTERIOR).tolist(),
+                position=(corner[:3] * LEFT_POSTERIOR * [1, 1, flat]).tolist(),
                 SOPClassUID=MRImageStorage,
                 Modality="MR",
                 ImageOrientationPatient=[-1, 0, 0, 0, -1, 0],
@@ -128,6 +128,11 @@ def test_missing_slices_hide_no_face(series, tmp_path, capsys):
         code, _ = ingest(source, tmp_path / policy, "--faces", policy)
         assert code == ExitCode.NO_INPUT
         assert "face" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_head_whose_header_makes_it_thin_is_named_in_the_report(series, tmp_path):
+    _, report = ingest(series(flat=0.1), tmp_path / "out")
+    assert set(report["faces"]) == {FaceState.THIN_HEAD.value}
 
 
 def test_a_stray_file_in_the_series_hides_no_face(series, make, tmp_path):

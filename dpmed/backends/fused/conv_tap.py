@@ -104,10 +104,8 @@ class ConvTap:
         if geometry.can_unfold and patients * geometry.positions(over, collector.draws) ** 2 <= MOST_PAIRS:
             norms["ghost"] = lambda: geometry.ghost_squares(over, made, patients)
         fits = patients * self._layer.weight.numel() <= spare
-        weighted, ones = (
-            _WeightedBatch(geometry, over, made, collector),
-            over.new_ones(patients, dtype=raised(over).dtype),
-        )
+        weighted = _WeightedBatch(geometry, over, made, collector)
+        ones = over.new_ones(patients, dtype=raised(over).dtype)
         ways: dict[str, Callable[[], object]] = dict(whole) if fits or not once else {}
         if once:
             ways |= {name: _and_then(way, lambda: weighted(ones, None)) for name, way in norms.items()}

@@ -11,7 +11,7 @@ from dpmed.ingest.convert import volume_of
 from dpmed.ingest.dicom import SliceHeader, slices_of
 from dpmed.ingest.faces.policy import DECLARED, NOT_LOOKED_AT, REMOVED, FacePolicy
 from dpmed.ingest.faces.removal import remove_face
-from dpmed.ingest.faces.shape import GLANCE_MM
+from dpmed.ingest.faces.shape import GLANCE_MM, HEIGHT_MM
 from dpmed.ingest.faces.state import FaceState, face_state
 from dpmed.ingest.geometry import SAME_PLACE_MM, Stack, stack
 from dpmed.ingest.jobs import Part
@@ -93,16 +93,21 @@ class HeadInspector:
 
 
 def _few(series: Sequence[Slice]) -> list[Source]:
-    """Evenly chosen slices that lie as far apart as the glance resolves; all where no positions are known."""
+    """Evenly chosen slices, as far apart as the glance resolves; all where their places are not known, or too close."""
     positions = [one.position for one in series]
     if len(series) < 2 or any(len(position) != 3 for position in positions):
         return [one.source for one in series]
     places = np.array(positions)
     along = int(np.argmax(np.ptp(places, axis=0)))
     order = np.argsort(places[:, along], kind="stable")
-    apart = float(np.linalg.norm(places[order[-1]] - places[order[0]])) / (len(series) - 1)
-    step = max(1, int(GLANCE_MM / apart)) if apart > 0 else 1
+    height = float(np.linalg.norm(places[order[-1]] - places[order[0]]))
+    step = _step(height / (len(series) - 1), len(series))
     return [series[index].source for index in order[::step]]
+
+
+def _step(apart_mm: float, count: int) -> int:
+    """One in how many slices tells that there is no head; all of a slab so thin that its header is doubted."""
+    return max(1, int(GLANCE_MM / apart_mm)) if apart_mm * count >= HEIGHT_MM else 1
 
 
 def _thinned(field: _Field) -> _Field:
@@ -113,7 +118,7 @@ def _thinned(field: _Field) -> _Field:
 def _thinned_part(part: Part) -> Part:
     assert part.stack is not None
     affine = np.array(part.stack.affine)
-    step = int(GLANCE_MM / max(float(np.linalg.norm(affine[:3, 2])), SAME_PLACE_MM))
+    step = _step(float(np.linalg.norm(affine[:3, 2])), len(part.stack.layers))
     if len(part.files) == len(set(part.files)) or step < 2:
         return part
     affine[:3, 2] *= step
