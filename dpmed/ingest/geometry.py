@@ -120,8 +120,11 @@ def _step(
 
 
 def require_grid(affine: Float[np.ndarray, "4 4"]) -> None:
-    """Refuse an affine that is not finite, not invertible or without size along some axis."""
+    """Refuse an affine that is not finite, not invertible, or without size or direction along some axis."""
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise Refused(Reason.BAD_AFFINE)
+    # Where two axes run the same way, to the last digit, the second has no direction of its own.
+    if not np.isfinite(nib.orientations.io_orientation(affine)).all():
         raise Refused(Reason.BAD_AFFINE)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpmed.ingest.geometry import Plane, geometry, stack
+from dpmed.ingest.geometry import Plane, geometry, require_grid, stack
 from dpmed.ingest.reasons import Reason, Refused
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -101,3 +101,19 @@ def test_duplicates_share_a_layer():
     placed = stack(planes([0.0, 2.5, 2.5, 5.0]))
     assert placed.layers == ((0,), (1, 2), (3,))
     assert placed.duplicates == 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[1, 0, 0], [1, 0, 0], [0, 0, 1]],
+        [[1e9, 0, 0], [1e9, 1e-8, 0], [0, 0, 1]],  # invertible by its determinant, but for no digit that a float has
+    ],
+)
+def test_an_affine_with_an_axis_of_no_direction_is_refused(columns):
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(columns, float).T
+    with pytest.raises(Refused) as refusal:
+        require_grid(affine)
+    assert refusal.value.reason is Reason.BAD_AFFINE
