@@ -18,12 +18,19 @@ from dpmed.cli.failures import as_failure
 from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
 from dpmed.cli.output import Output
+from dpmed.cli.predict import predict
 from dpmed.cli.recipes import recipes
 from dpmed.cli.reidentify import reidentify
 from dpmed.cli.train import train
 from dpmed.core.errors import ExitCode, InterruptedRun
 
-WORK: dict[str, Callable[..., Any]] = {"ingest": ingest, "train": train, "epsilon": epsilon, "evaluate": evaluate}
+WORK: dict[str, Callable[..., Any]] = {
+    "ingest": ingest,
+    "train": train,
+    "epsilon": epsilon,
+    "evaluate": evaluate,
+    "predict": predict,
+}
 AROUND: dict[str, Callable[..., Any] | typer.Typer] = {
     "demo": demo,
     "recipes": recipes,
