@@ -91,6 +91,8 @@ def _payload(run: Path, done: "PredictDone") -> dict[str, Any]:
 
 
 def _page(done: "PredictDone") -> Group:
+    from dpmed.evaluate import words
+
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title=f"{len(done.answers)} scans")
     table.add_column("line of scans.csv", justify="right")
     regions = [] if done.patients else list(done.task.outputs)
@@ -102,7 +104,11 @@ def _page(done: "PredictDone") -> Group:
         table.add_row(str(number), *cells)
     more = len(done.answers) - MOST_ROWS
     below = [f"and {more} more"] if more > 0 else []
-    below += [f"written: {escape(str(done.out))}/", "A research model, not a medical device.", done.statement.words]
+    below += [
+        f"written: {escape(str(done.out))}/",
+        "A research model, not a medical device.",
+        words.privacy(done.statement),
+    ]
     return Group(table, *(escape(line) for line in below))
 
 

@@ -19,6 +19,7 @@ from dpmed.core.events import Note, Progress
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
 from dpmed.evaluate import inference
+from dpmed.evaluate.pictures import AnsweredSlice
 from dpmed.ingest.detect import Kind
 from dpmed.ingest.jobs import jobs
 from dpmed.ingest.pseudonyms import Pseudonyms, new_key
@@ -26,6 +27,7 @@ from dpmed.ingest.reasons import Refused
 from dpmed.predict.back import onto_input
 from dpmed.predict.dicom import require_highdicom
 from dpmed.predict.follow import followed
+from dpmed.predict.glance import MOST_SCANS, outlined_slice, rated_slice, save_page
 from dpmed.predict.inputs import Found, Misfit, look, require_any, require_declared
 from dpmed.predict.masks import with_dicom, with_masks
 from dpmed.predict.reading import Reading, read
@@ -57,8 +59,9 @@ def predict(request: PredictRequest) -> Iterator[PredictEvent]:
         inference.load_weights(backend, request.run)
         found = yield from look(request, config.recipe.data, scratch)
         require_any(found.scans, found.refusals)
-        answers, refusals = yield from _answers(request, config, found, backend, scratch)
+        answers, slices, refusals = yield from _answers(request, config, found, backend, scratch)
         require_any(answers, refusals)
+        save_page(slices, config.task.outputs, request.out)
         done = PredictDone(
             out=request.out,
             task=config.task,
@@ -75,8 +78,10 @@ def predict(request: PredictRequest) -> Iterator[PredictEvent]:
 
 def _answers(
     request: PredictRequest, config: RunConfig, found: Found, backend: Backend, scratch: Path
-) -> Generator[Progress, None, tuple[list[Answer], list[Refusal]]]:
-    answers, refusals = [], list(found.refusals)
+) -> Generator[Progress, None, tuple[list[Answer], list[AnsweredSlice], list[Refusal]]]:
+    answers: list[Answer] = []
+    slices: list[AnsweredSlice] = []
+    refusals = list(found.refusals)
     names = Pseudonyms(new_key())  # for the pipeline, gone with this process
     for number, (name, candidate) in enumerate(found.scans, start=1):
         (job,) = jobs([candidate], names)
@@ -84,18 +89,20 @@ def _answers(
             if config.task.kind == "segmentation" and found.kind is Kind.PICTURES:
                 raise Misfit(Unfit.PICTURE)
             reading = read(job, found.kind, config.recipe.data, scratch)
-            answers.append((yield from _answer(Answer(name, candidate), reading, config, backend, request)))
+            answer, shown = yield from _answer(Answer(name, candidate), reading, config, backend, request)
+            answers.append(answer)
+            slices += [shown] if len(slices) < MOST_SCANS else []
         except Refused as refused:
             refusals.append(Refusal(name, refused.reason.value))
         except Misfit as misfit:
             refusals.append(Refusal(name, misfit.unfit.value))
         yield Progress("scans", number, len(found.scans))
-    return answers, refusals
+    return answers, slices, refusals
 
 
 def _answer(
     answer: Answer, reading: Reading, config: RunConfig, backend: Backend, request: PredictRequest
-) -> Generator[Progress, None, Answer]:
+) -> Generator[Progress, None, tuple[Answer, AnsweredSlice]]:
     recipe, whole = config.recipe.data, reading.whole
     views = inference.views(whole, recipe)
     regions = None
@@ -103,12 +110,14 @@ def _answer(
         rates = partial(inference.probabilities, case=whole, recipe=recipe)
         rated = yield from followed(rates, backend, views=views)
         answer = replace(answer, probability=inference.mean_probability(rated))
+        shown = rated_slice(answer, reading, rated)
     else:
         outlines = partial(inference.region_logits, case=whole, recipe=recipe)
         logits = yield from followed(outlines, backend, views=views)
         regions = onto_input(torch.sigmoid(logits).numpy(), reading.network, reading.shape, reading.grid)
         answer = with_masks(answer, regions, reading, config, request.out)
-    return with_dicom(answer, regions, config, request.out) if request.dicom else answer
+        shown = outlined_slice(answer, reading, logits)
+    return with_dicom(answer, regions, config, request.out) if request.dicom else answer, shown
 
 
 def _by_patient(answers: Sequence[Answer]) -> dict[str, float]:
