@@ -21,6 +21,8 @@ from dpmed.predict.request import CURES, PredictRequest, Refusal, Unfit
 NOT_MR = frozenset({"ct", "xray"})
 UNDECLARED = ""
 """The modality of a file that does not say it."""
+UPWARDS = frozenset({"..", "/", "//"})
+LONGEST_PART = 200
 ASSUMED = "ct"
 """What an undeclared image is in a run for CT, as in `dpmed ingest`; its numbers are looked at."""
 
@@ -128,10 +130,19 @@ def _layout(kind: Kind, listed: Inventory, files: Sequence[Source], roster: Rost
 
 
 def _names(kind: Kind, candidates: Sequence[Candidate]) -> list[str]:
-    """A name inside the output folder for each: numbers for DICOM, whose own names are for machines."""
+    """A name inside the output folder for each: numbers for DICOM, whose own names are for machines.
+
+    A zip may call its members anything: parts of a name that lead upwards are dropped, and what is too long is cut.
+    """
     if kind is Kind.DICOM:
         return [f"series-{number:04d}" for number in range(1, len(candidates) + 1)]
-    return [NIFTI_SUFFIX.sub("", candidate.scan) for candidate in candidates]
+    paths = [PurePosixPath(NIFTI_SUFFIX.sub("", candidate.scan).replace("\\", "/")) for candidate in candidates]
+    names = ["/".join(part[:LONGEST_PART] for part in path.parts if part not in UPWARDS) for path in paths]
+    often = Counter(name.casefold() for name in names)
+    return [
+        name if name and often[name.casefold()] == 1 else f"{name}-{number}"
+        for number, name in enumerate(names, start=1)
+    ]
 
 
 def _name_of(files: Sequence[Source]) -> str:

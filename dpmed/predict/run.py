@@ -15,7 +15,7 @@ import torch
 
 from dpmed.backends import Backend, open_backend, resolve_device
 from dpmed.core.errors import ConfigError, MismatchError
-from dpmed.core.events import Note, Progress
+from dpmed.core.events import Progress
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
 from dpmed.evaluate import inference
@@ -34,7 +34,7 @@ from dpmed.predict.reading import Reading, read
 from dpmed.predict.request import Answer, PredictDone, PredictRequest, Refusal, Unfit
 from dpmed.predict.tables import write_tables
 
-PredictEvent = Progress | Note | PredictDone
+PredictEvent = Progress | PredictDone
 UNPACKED = ".reading-"
 
 

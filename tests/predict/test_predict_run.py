@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 
 import highdicom as hd
 import nibabel as nib
@@ -173,6 +174,21 @@ def test_pictures_are_rated_by_patient(finished_run, tmp_path, capsys):
     scans = {row["scan"]: float(row["probability"]) for row in table(out / "scans.csv")}
     assert rated["one"] == pytest.approx((scans["a.png"] + scans["b.png"]) / 2, abs=1e-5)
     assert "'=c.png" in scans, "no spreadsheet may compute a name"
+
+
+def test_a_hostile_zip_writes_nothing_outside_the_output(finished_run, tmp_path, capsys):
+    scan = write_nifti(tmp_path / "scan.nii.gz", hounsfield(drawn(SHAPE, AFFINE)), AFFINE).read_bytes()
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for name in ("../../evil", "/tmp/evil", "a/../../evil", "EVIL", "..\\..\\evil", "x" * 240):
+            archive.writestr(f"{name}.nii.gz", scan)
+    before = set(tmp_path.rglob("*"))
+    out = tmp_path / "deep" / "er" / "out"
+    code, said, _ = predict(capsys, finished_run("brats").root, tmp_path / "in.zip", "--out", out)
+    assert code == 0
+    assert said["scans"] == 6
+    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert all(path.is_relative_to(out) or path.is_relative_to(tmp_path / "run") for path in written)
+    assert len([path for path in written if path.name.endswith("_seg.nii.gz")]) == 6
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(finished_run, series, tmp_path, capsys):
