@@ -74,7 +74,7 @@ def overlay_figure(rows: Sequence[OutlinedSlice], regions: Sequence[str]) -> Fig
         _show(line[0], row.pixels, row.title, aspect=row.aspect)
         for axis, title, masks in ((line[1], "reference", row.reference), (line[2], "prediction", row.predicted)):
             _show(axis, row.pixels, title, aspect=row.aspect)
-            axis.imshow(_painted(masks), aspect=row.aspect, interpolation="nearest")
+            axis.imshow(painted(masks), aspect=row.aspect, interpolation="nearest")
     _explain_colours(figure, regions)
     return figure
 
@@ -85,7 +85,7 @@ def answers_figure(answers: Sequence[AnsweredSlice], regions: Sequence[str], tit
     figure, axes = _page(-(-len(answers) // columns), columns, title)
     for axis, one in zip(axes.flat, answers, strict=False):
         _show(axis, one.pixels, one.title, aspect=one.aspect)
-        axis.imshow(_painted(one.found), aspect=one.aspect, interpolation="nearest")
+        axis.imshow(painted(one.found), aspect=one.aspect, interpolation="nearest")
     if any(len(one.found) for one in answers):
         _explain_colours(figure, regions)
     return figure
@@ -118,7 +118,7 @@ def _show(axis: Axes, pixels: np.ndarray, title: str, *, aspect: float = 1.0) ->
     axis.set_title(title, fontsize=9)
 
 
-def _painted(masks: Bool[np.ndarray, "region row column"]) -> Float[np.ndarray, "row column rgba"]:
+def painted(masks: Bool[np.ndarray, "region row column"]) -> Float[np.ndarray, "row column rgba"]:
     """One colour per region, later ones (the inner ones, in BraTS) over earlier ones; solid along their borders."""
     paint = np.zeros((*masks.shape[1:], 4))
     for number, mask in enumerate(masks):
