@@ -38,17 +38,24 @@ HALF_SCALE = 1024.0
 """Of the loss in float16, so that small gradients do not vanish; the bound is scaled with it."""
 
 
+def check_settings(clipping: ClippingSpec, flags: HardwareFlags) -> None:
+    """Raise `ConfigError` for what no IPU is asked to do."""
+    if clipping.mode != "flat":
+        raise ConfigError(
+            f"an IPU clips flat, not {clipping.mode}", hint="--set privacy.clipping=flat, or --device cpu or cuda"
+        )
+    if flags.precision not in TOLERANCES:
+        raise ConfigError(f"an IPU has no {flags.precision}", hint="--set hardware.precision=float32, or float16")
+
+
 class IpuBackend:
     """The `Backend` of `ipu`."""
 
     def open(self, model: ModelSpec, task: TaskSpec, clipping: ClippingSpec, flags: HardwareFlags) -> None:
         """Start the worker and hand it the network. Raises `DeviceError`, or `ConfigError` for clipping."""
-        if clipping.mode != "flat":
-            raise ConfigError(
-                f"an IPU clips flat, not {clipping.mode}", hint="--set clipping.mode=flat, or --device cpu or cuda"
-            )
-        if flags.precision not in TOLERANCES:
-            raise ConfigError(f"an IPU has no {flags.precision}", hint="--set hardware.precision=float32, or float16")
+        check_settings(clipping, flags)
+        if flags.threads:
+            torch.set_num_threads(flags.threads)
         self._model = build(model)
         check_private(self._model)
         self._task, self._clipping, self._flags, self._spec = task, clipping, flags, model
