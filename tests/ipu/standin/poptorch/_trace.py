@@ -1,5 +1,8 @@
 """What one run of forward leaves behind: marks of losses and places of blocks."""
 
+import logging
+import os
+
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -25,6 +28,14 @@ MARKED_BY_TORCH = {
     "triplet_margin_loss",
 }
 BACKWARD = (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward, torch.Tensor.register_hook)
+FACTORIES = {
+    getattr(torch, name)
+    for name in (
+        *("arange", "empty", "full", "full_like", "linspace", "logspace", "normal", "ones", "rand", "randint"),
+        *("randn", "randperm", "range", "tensor", "zeros", "zeros_like"),
+    )
+}
+logger = logging.getLogger("poptorch::python")
 _current = []
 
 
@@ -51,6 +62,7 @@ class Trace(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in BACKWARD:
             raise Error("forward asks torch for a gradient, and a traced graph has none: PopART builds it later")
+        warn_of_device(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in MARKED_BY_TORCH:
             self.losses.append(result)
@@ -70,6 +82,20 @@ class Trace(TorchFunctionMode):
 
     def ipus(self):
         return {ipu for _, ipu in self.placed} or {0}
+
+
+def warn_of_device(func, args, kwargs):
+    """PopTorch puts what a factory makes onto the IPU, unless told where; here there is no other place.
+
+    With DPMED_STANDIN_STRICT its warning is an error.
+    """
+    if func not in FACTORIES or "device" in kwargs:
+        return
+    if func is torch.normal and any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
+        return
+    if os.environ.get("DPMED_STANDIN_STRICT"):
+        raise AssertionError(f"torch.{func.__name__}() in forward is forced onto the IPU with a warning")
+    logger.warning("No device set in torch.%s(): forcing to IPU", func.__name__)
 
 
 def used_in(mark, later):
