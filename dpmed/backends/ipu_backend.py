@@ -49,7 +49,10 @@ def check_settings(clipping: ClippingSpec, flags: HardwareFlags) -> None:
 
 
 class IpuBackend:
-    """The `Backend` of `ipu`."""
+    """The `Backend` of `ipu`; with an `offline` target, one that compiles and runs nothing."""
+
+    def __init__(self, *, offline: int = 0) -> None:
+        self._offline = offline
 
     def open(self, model: ModelSpec, task: TaskSpec, clipping: ClippingSpec, flags: HardwareFlags) -> None:
         """Start the worker and hand it the network. Raises `DeviceError`, or `ConfigError` for clipping."""
@@ -94,6 +97,10 @@ class IpuBackend:
         notes = CuratorNotes(patients=count, loss_sum=loss_sum, clipped=None)
         return ClippedSum({name: torch.from_numpy(v) for name, v in total.items()}, l2_bound(self._clipping), notes)
 
+    def compile(self, patient: PatientTensors) -> None:
+        """Compile for patients of this one's shape. Raises `DeviceError` where PopTorch refuses, or it does not fit."""
+        self._worker.ask("compile", arrays=self._filled([patient], [1.0]), seconds=COMPILE_SECONDS)
+
     @torch.no_grad()
     def predict(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch output *space"]:
         """Logits, on the CPU: a device compiled for training patient by patient has no program for it."""
@@ -122,6 +129,7 @@ class IpuBackend:
             "half": is_half,
             "device_iterations": self._places,
             "ipu_model": self._flags.ipu_model,
+            "offline": self._offline,
             "cache": self._flags.ipu_cache,
             "memory_proportion": self._flags.ipu_memory_proportion,
         }
@@ -153,16 +161,20 @@ class IpuBackend:
             )
         return values, losses
 
-    def _call(self, patients: Sequence[PatientTensors], factors: Sequence[float]) -> tuple[Arrays, np.ndarray]:
-        """One call of the device. Its program has a fixed number of places: those left over hold zeros, times zero."""
+    def _filled(self, patients: Sequence[PatientTensors], factors: Sequence[float]) -> Arrays:
+        """What one call takes. A program has a fixed number of places: those left over hold zeros, times zero."""
         first, missing = patients[0], self._places - len(patients)
         none = PatientTensors(torch.zeros_like(first.inputs), torch.zeros_like(first.targets))
         filled = [*patients, *[none] * missing]
-        arrays = {
+        return {
             "images": torch.cat([patient.inputs for patient in filled]).float().numpy(),
             "targets": torch.cat([patient.targets for patient in filled]).float().numpy(),
             "factor": np.array([*factors, *[0.0] * missing], np.float32),
         }
+
+    def _call(self, patients: Sequence[PatientTensors], factors: Sequence[float]) -> tuple[Arrays, np.ndarray]:
+        """One call of the device."""
+        arrays = self._filled(patients, factors)
         seconds = CALL_SECONDS if self._is_tested else COMPILE_SECONDS
         _, answer = self._worker.ask("sum", arrays=arrays, seconds=seconds)
         losses = answer.pop(LOSSES)[: len(patients)]

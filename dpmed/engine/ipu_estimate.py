@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
+from dpmed.backends.ipu.levels import Case
 from dpmed.backends.ipu.planner import Asked, IpuPlan, ipu_plan
 from dpmed.backends.ipu_backend import check_settings
 from dpmed.core.errors import DeviceError
-from dpmed.core.specs import PrivacySpec
+from dpmed.core.recipe import Recipe
+from dpmed.core.specs import ClippingSpec, PrivacySpec
+from dpmed.data.spec import model_for, usual_task
 from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainRequest
@@ -52,6 +55,18 @@ def ipu_estimate(request: TrainRequest) -> IpuEstimate:
         epsilon=epsilon(planned(prepared), delta=spec.delta) if request.private else None,
         patients=len(prepared.plan.patients),
         plan=ipu_plan(asked, spec, host_seconds=_host_seconds(request, prepared)),
+    )
+
+
+def case_of(recipe: Recipe) -> Case:
+    """What a recipe would compile, for a dataset that is not here."""
+    task = usual_task(recipe.task)
+    return Case(
+        model=model_for(recipe, task),
+        task=task,
+        clipping=ClippingSpec(mode=recipe.privacy.clipping, l2_clip_norm=recipe.privacy.clip_norm),
+        size=recipe.data.image_size,
+        draws=recipe.data.draws_per_patient,
     )
 
 

@@ -160,6 +160,15 @@ def test_an_offline_target_compiles_and_never_runs(line, tmp_path):
         run(SCANS)
 
 
+def test_an_offline_target_is_no_ipu_model(poptorch, line, monkeypatch):
+    with pytest.raises(poptorch.Error, match="not supported for the IPU model"):
+        line(lambda options: options.useOfflineIpuTarget(2)).compile(SCANS)
+    monkeypatch.setenv("POPTORCH_IPU_MODEL", "1")
+    with pytest.raises(poptorch.Error, match="not supported for the IPU model"):
+        line(lambda options: options.useOfflineIpuTarget(2), model=False).compile(SCANS)
+    line(lambda options: options.useIpuModel(False).useOfflineIpuTarget(2), model=False).compile(SCANS)
+
+
 def test_an_executable_is_loaded_into_the_model_it_was_made_of(poptorch, line, tmp_path):
     kept = str(tmp_path / "line.poptorch")
     line().compileAndExport(kept, SCANS)

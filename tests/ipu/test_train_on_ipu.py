@@ -55,17 +55,3 @@ def test_an_sdk_without_poptorch_ends_with_7(covid_dataset, tmp_path, capsys):
     assert main(_words(covid_dataset, tmp_path / "run", *here)) == 7
     assert "poptorch" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-
-
-def test_the_doctor_says_which_level_passed(capsys, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(STANDIN))
-    assert main(["doctor", "--ipu", "--ipu-python", PYTHON, "--json"]) == 0
-    simulator, device = json.loads(capsys.readouterr().out)["ipu_levels"]
-    assert simulator["passed"] and simulator["patients_per_second"] > 0
-    assert not device["passed"] and device["reason"]
-
-
-def test_the_doctor_without_an_sdk_ends_with_7(capsys, monkeypatch):
-    monkeypatch.delenv("POPLAR_SDK_ENABLED", raising=False)
-    assert main(["doctor", "--ipu"]) == 7
-    assert "no Poplar SDK" in capsys.readouterr().out

@@ -52,6 +52,11 @@ class Session:
             logits = network.run(self._nodes, self._weights, torch.from_numpy(image))  # type: torch.Tensor
             return logits.numpy()
 
+    def compile(self, arrays: Arrays) -> None:
+        """Compile for arguments of these shapes, and run nothing."""
+        given = _tensors(arrays)
+        self._executor.compile(given["images"], given["targets"], given["factor"])
+
     def total(self, arrays: Arrays) -> Arrays:
         """The sum of clipped gradients of the patients in one call, by name; `losses/` holds each one's own."""
         given = _tensors(arrays)
@@ -82,7 +87,10 @@ def _options(asked: dict[str, Any]) -> Any:
     options.setExecutionStrategy(poptorch.ShardedExecution())
     options.Precision.enableStochasticRounding(False)
     options.Precision.setPartialsType(torch.float32)
-    if asked["ipu_model"]:
+    if asked["offline"]:
+        options.useIpuModel(False)  # which the environment may ask for, and which has no offline target
+        options.useOfflineIpuTarget(int(asked["offline"]))
+    elif asked["ipu_model"]:
         options.useIpuModel(True)
     if asked["cache"]:
         options.enableExecutableCaching(asked["cache"])
@@ -133,6 +141,9 @@ class Worker:
             return {"ok": True}, {}
         if asked["do"] == "forward":
             return {"ok": True}, {"logits": self._session.forward(arrays["image"])}
+        if asked["do"] == "compile":
+            self._session.compile(arrays)
+            return {"ok": True}, {}
         if asked["do"] == "sum":
             return {"ok": True}, self._session.total(arrays)
         raise RuntimeError("there is nothing to do by that name")
