@@ -140,7 +140,7 @@ def _advice(plan: "IpuPlan") -> Iterator[RenderableType]:
     if plan.systems:
         yield (
             "copies: of the network, in use side by side; idle: IPUs without one; a call: patients in one call, "
-            "to be set as hardware.ipu_device_iterations; the run: at least, see below"
+            "to be set as hardware.ipu_device_iterations"
         )
     if any(system.idle_ipus for system in plan.systems):
         yield (

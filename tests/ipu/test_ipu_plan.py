@@ -83,7 +83,7 @@ def test_every_figure_has_a_source():
     assert all(figure.source and figure.unit and figure.value > 0 for figure in figures().values())
 
 
-@pytest.mark.parametrize(("images", "fits"), [(18, True), (24, False)])
+@pytest.mark.parametrize(("images", "fits"), [(18, True), (19, True), (20, False)])
 def test_graphcores_own_resnet_fills_an_ipu_as_published(resnet50, images, fits):
     load = Sizes(half=True).load(resnet50(images).layers, recompute=True)
     ours = Sizes(half=True).weight * resnet50(1).weights

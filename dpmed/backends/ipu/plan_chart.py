@@ -75,7 +75,7 @@ def _speed(axes: Axes, plan: IpuPlan) -> None:
         some = [system for system in plan.systems if system.chip == chip]
         axes.plot([s.ipus for s in some], [s.patients_per_second for s in some], "o-", color=colour, label=chip)
     ticks = sorted({system.ipus for system in plan.systems})
-    axes.set(xlabel="system", ylabel="patients/s, at most", title="Speed of the run", xscale="log")
+    axes.set(xlabel="system", ylabel="patients/s", title="Speed of the run", xscale="log")
     axes.minorticks_off()
     axes.set_xticks(ticks, [f"POD{ipus}" for ipus in ticks])
     axes.set_ylim(0, 1.1 * axes.dataLim.y1)

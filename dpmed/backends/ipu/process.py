@@ -109,7 +109,8 @@ def greeting(python: str) -> dict[str, Any]:
 def _cure(text: str) -> str:
     if "memory" in text.lower():
         return (
-            "the network does not fit: a smaller data.image_size or model.width, or hardware.ipu_memory_proportion=0.1"
+            "the network does not fit: a smaller data.image_size or model.width, hardware.precision=float16, or "
+            "hardware.ipu_memory_proportion=0.1; dpmed train --device ipu --dry-run says what each would do"
         )
     if "No module named 'poptorch'" in text or "poptorch_core" in text:
         return "enable the Poplar SDK first (source its enable script); see docs/ipu.md"
