@@ -135,6 +135,7 @@ def test_every_layer_is_on_one_ipu_and_they_keep_their_order():
     placement = smallest_placement(found.layers, Sizes(half=False), recompute=False)
     assert len(placement.loads) == 2 and placement.fits
     assert [name for load in placement.loads for name in load.layers] == [layer.name for layer in found.layers]
+    assert placement.ipus == sorted(placement.ipus) and len(placement.ipus) == len(found.layers)
 
 
 def test_no_other_cut_leaves_the_fullest_ipu_emptier():

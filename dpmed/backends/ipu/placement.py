@@ -21,6 +21,11 @@ class Placement(Record):
         return all(load.fits for load in self.loads)
 
     @property
+    def ipus(self) -> list[int]:
+        """The IPU of each layer, in the order of layers."""
+        return [number for number, load in enumerate(self.loads) for _ in load.layers]
+
+    @property
     def fullest(self) -> Load:
         """Of the IPU that holds most."""
         return max(self.loads, key=lambda load: load.total)
@@ -28,19 +33,21 @@ class Placement(Record):
 
 def smallest_placement(layers: Sequence[LayerCost], sizes: Sizes, *, recompute: bool) -> Placement:
     """On as few IPUs as hold it, a power of two; if none do, on as many as help."""
-    needs = _needs(layers, sizes)
-    ipus, best = 1, None
-    while ipus <= min(MOST_IPUS_OF_A_COPY, len(layers)):
-        ends = _balanced(needs, ipus)
-        loads = tuple(sizes.load(layers[a:b], recompute=recompute) for a, b in pairwise((0, *ends)))
-        found = Placement(recompute=recompute, loads=loads)
-        if best is None or found.fullest.total < best.fullest.total:
-            best = found
-        if found.fits:
-            return found
-        ipus *= 2
-    assert best is not None, "a network has a layer"
+    counts = [2**power for power in range(min(MOST_IPUS_OF_A_COPY, len(layers)).bit_length())]
+    best = placement_on(layers, sizes, ipus=1, recompute=recompute)
+    for count in counts[1:]:
+        if best.fits:
+            break
+        found = placement_on(layers, sizes, ipus=count, recompute=recompute)
+        best = found if found.fullest.total < best.fullest.total else best
     return best
+
+
+def placement_on(layers: Sequence[LayerCost], sizes: Sizes, *, ipus: int, recompute: bool) -> Placement:
+    """On so many IPUs, at most as many as there are layers."""
+    ends = _balanced(_needs(layers, sizes), ipus)
+    loads = tuple(sizes.load(layers[a:b], recompute=recompute) for a, b in pairwise((0, *ends)))
+    return Placement(recompute=recompute, loads=loads)
 
 
 def _needs(layers: Sequence[LayerCost], sizes: Sizes) -> list[list[int]]:
