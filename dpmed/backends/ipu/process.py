@@ -85,6 +85,10 @@ class Worker:
                 with suppress(OSError):  # what was not yet sent has nobody to go to
                     pipe.close()
 
+    def kill(self) -> None:
+        """End the process at once; who waits for an answer gets a `DeviceError`."""
+        self._process.kill()
+
     def _kill(self, late: threading.Event) -> None:
         late.set()
         self._process.kill()
