@@ -134,13 +134,17 @@ def _systems(systems: "tuple[System, ...]") -> Table:
 
 
 def _advice(plan: "IpuPlan") -> Iterator[RenderableType]:
+    settings = [f"--set hardware.ipu_count={len(plan.placement.loads)}"] * (len(plan.placement.loads) > 1)
+    settings += ["--set hardware.ipu_recompute=true"] * plan.placement.recompute
+    if plan.systems and settings:
+        yield f"{' '.join(settings)} for this plan"
     for change in plan.changes:
         again = ", activations made again" if change.recompute else ""
         yield f"--set {change.setting} would need {_count(change.ipus, 'IPU')} a copy{again}"
     if plan.systems:
         yield (
-            "copies: of the network, in use side by side; idle: IPUs without one; a call: patients in one call, "
-            "to be set as hardware.ipu_device_iterations"
+            "copies: of the network, side by side, to be set as hardware.ipu_workers; idle: IPUs without one; "
+            "a call: patients in one call of one copy, to be set as hardware.ipu_device_iterations"
         )
     if any(system.idle_ipus for system in plan.systems):
         yield (

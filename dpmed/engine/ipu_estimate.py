@@ -49,6 +49,7 @@ def ipu_estimate(request: TrainRequest) -> IpuEstimate:
         size=recipe.data.image_size,
         draws=recipe.data.draws_per_patient,
         flags=recipe.hardware,
+        can_recompute=spec.clipping.mode == "flat" or spec.clipping.l2_clip_norm is None,
     )
     return IpuEstimate(
         spec=spec,

@@ -1,5 +1,7 @@
 """Outputs, machines and executables of the stand-in."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -19,7 +21,8 @@ class Line(nn.Module):
         for block in self.blocks:
             with block:
                 made = made + 0
-        return made, self.mark(made, "mean")
+        with self.blocks[-1] if self.blocks else nullcontext():
+            return made, self.mark(made, "mean")
 
 
 @pytest.fixture
@@ -115,6 +118,17 @@ def test_several_ipus_are_a_pipeline_and_that_needs_accumulation(poptorch, line)
 
 def test_shards_need_no_accumulation(poptorch, line):
     line(lambda options: options.setExecutionStrategy(poptorch.ShardedExecution()), ipus=(0, 1))(SCANS)
+
+
+def test_an_operator_after_a_block_has_no_place(poptorch):
+    class Shifted(nn.Module):
+        def forward(self, scan):
+            with poptorch.Block("part0", ipu_id=0):
+                made = scan * 2
+            return made + 1
+
+    with pytest.raises(poptorch.Error, match="No active Block"):
+        poptorch.inferenceModel(Shifted(), poptorch.Options().useIpuModel(True))(SCANS)
 
 
 def test_a_strategy_knows_its_blocks(poptorch, line):

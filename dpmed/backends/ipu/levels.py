@@ -77,7 +77,7 @@ def _tried(level: str, where: str, attempt: Callable[[], tuple[float, float | No
 
 def _train(case: Case, flags: HardwareFlags) -> tuple[float, float | None]:
     """Seconds until the first sum, which compiles and passes the self-test or raises; patients per second after it."""
-    backend, patients = IpuBackend(), case.patients(flags.ipu_device_iterations)
+    backend, patients = IpuBackend(), case.patients(flags.ipu_device_iterations * flags.ipu_workers)
     backend.open(case.model, case.task, case.clipping, flags)
     with closing(backend):
         first = _timed(lambda: backend.clipped_sum(patients))
@@ -88,6 +88,7 @@ def _train(case: Case, flags: HardwareFlags) -> tuple[float, float | None]:
 def _compile(case: Case, flags: HardwareFlags) -> tuple[float, float | None]:
     """Seconds of compiling; the compiler gives every tensor its place, so what compiles fits."""
     backend = IpuBackend(offline=OFFLINE_TARGET)
+    flags = flags.model_copy(update={"ipu_workers": 1})  # all copies are the same program
     backend.open(case.model, case.task, case.clipping, flags)
     with closing(backend):
         return _timed(lambda: backend.compile(case.patients(1)[0])), None

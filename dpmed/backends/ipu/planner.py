@@ -21,6 +21,7 @@ class Asked:
     size: tuple[int, ...]
     draws: int
     flags: HardwareFlags
+    can_recompute: bool = True
 
     @property
     def half(self) -> bool:
@@ -38,8 +39,9 @@ class Asked:
         return anatomy(self.model, self.task, size=self.size, draws=self.draws)
 
     def placements(self, found: Anatomy) -> tuple[Placement, ...]:
-        """With activations kept, and made again."""
-        return tuple(smallest_placement(found.layers, self.sizes, recompute=again) for again in (False, True))
+        """With activations kept, and made again where that can be had."""
+        ways = (False, True) if self.can_recompute else (False,)
+        return tuple(smallest_placement(found.layers, self.sizes, recompute=again) for again in ways)
 
 
 class Change(Record):

@@ -50,6 +50,7 @@ class Trace(TorchFunctionMode):
         self.stages = {}
         self.placed = set()
         self.next_id = 0
+        self.is_nowhere = False
 
     def __enter__(self):
         _current.append(self)
@@ -127,6 +128,7 @@ def begin_block(user_id, ipu_id):
         block = user_id or str(trace.next_id)
         trace.next_id += not user_id
         trace.placed.add(trace.strategy.place(block, ipu_id, trace.stages))
+        trace.is_nowhere = False
 
 
 def count_blocks_anew():
@@ -135,4 +137,11 @@ def count_blocks_anew():
 
 
 def end_block():
-    """Leave the block. What follows outside any block stays where it was: the stand-in places nothing by itself."""
+    """Leave the block. Before the first one all is on IPU 0; after one has been left, nothing has a place."""
+    if _current:
+        _current[-1].is_nowhere = True
+
+
+def require_place():
+    if _current and _current[-1].is_nowhere:
+        raise Error("No active Block, all the ops must belong to a Block")
