@@ -113,8 +113,11 @@ def greeting(python: str) -> dict[str, Any]:
 def _cure(text: str) -> str:
     if "memory" in text.lower():
         return (
-            "the network does not fit: a smaller data.image_size or model.width, or hardware.ipu_memory_proportion=0.1"
+            "the network does not fit: a larger hardware.ipu_count, hardware.ipu_recompute=true, a smaller"
+            " data.image_size or model.width, or hardware.ipu_memory_proportion=0.1"
         )
+    if "acquire" in text:
+        return "wait until so many IPUs are free, or ask for fewer: hardware.ipu_count times hardware.ipu_workers"
     if "No module named 'poptorch'" in text or "poptorch_core" in text:
         return "enable the Poplar SDK first (source its enable script); see docs/ipu.md"
     return NEXT
