@@ -92,8 +92,9 @@ def test_a_network_over_several_ipus_sums_as_on_one(monkeypatch, mode, ipus):
 def test_fewer_ipus_than_asked_for_are_told_of(monkeypatch, mode):
     monkeypatch.setenv("DPMED_STANDIN_IPUS", "2")
     backend = _opened(mode, ipu_count=4, ipu_model=False)
-    with pytest.raises(DeviceError, match="Failed to acquire 4"):
+    with pytest.raises(DeviceError, match="Failed to acquire 4") as told:
         backend.clipped_sum(PATIENTS)
+    assert "ask for fewer" in told.value.hint
     backend.close()
 
 
@@ -125,8 +126,8 @@ def test_activations_made_again_change_no_sum():
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_so_many_workers_sum_what_one_does(workers):
-    backend = _opened(ipu_workers=workers)
+def test_so_many_workers_sum_what_one_does(workers, tmp_path):
+    backend = _opened(ipu_workers=workers, ipu_cache=str(tmp_path) if workers == 2 else "")
     for count in (7, 1, 0):
         got = backend.clipped_sum(PATIENTS[:count])
         assert got.notes.patients == count

@@ -20,7 +20,7 @@ class Crew:
     """So many programs as the flags ask for. If one fails, all are ended and its error is raised."""
 
     def __init__(self, job: Job) -> None:
-        self._places = job.flags.ipu_device_iterations
+        self._places, self._has_cache = job.flags.ipu_device_iterations, bool(job.flags.ipu_cache)
         self._programs: list[Program] = []
         try:
             for _ in range(job.flags.ipu_workers):
@@ -48,8 +48,13 @@ class Crew:
         self._all(lambda program: program.compile(patient))
 
     def test(self, patient: PatientTensors) -> None:
-        """Compile and test every copy, for patients of this one's shape."""
-        self._all(lambda program: program.test(patient))
+        """Compile and test every copy, for patients of this one's shape.
+
+        With a folder for compiled programs the first copy goes ahead, so that the others find its program there.
+        """
+        ahead = 1 if self._has_cache else 0
+        for some in (self._programs[:ahead], self._programs[ahead:]):
+            self._all(lambda program: program.test(patient), some)
 
     def sums(self, patients: Sequence[PatientTensors]) -> list[tuple[Arrays, np.ndarray]]:
         """Sums and losses of each copy's part, in the order of the patients; parts may be of nobody."""
@@ -62,12 +67,13 @@ class Crew:
         for program in self._programs:
             program.close()
 
-    def _all(self, do: Callable[[Program], Answer]) -> list[Answer]:
-        """The answers of all programs, asked at the same time, in the order of the programs."""
-        if len(self._programs) == 1:
-            return [do(self._programs[0])]
-        with ThreadPoolExecutor(len(self._programs)) as pool:
-            asked = [pool.submit(do, program) for program in self._programs]
+    def _all(self, do: Callable[[Program], Answer], some: Sequence[Program] | None = None) -> list[Answer]:
+        """The answers of all programs, or some, asked at the same time, in the order of the programs."""
+        programs = self._programs if some is None else some
+        if len(programs) < 2:
+            return [do(program) for program in programs]
+        with ThreadPoolExecutor(len(programs)) as pool:
+            asked = [pool.submit(do, program) for program in programs]
             try:
                 done = wait(asked, return_when=FIRST_EXCEPTION).done
             except BaseException:

@@ -117,6 +117,8 @@ def _cure(text: str) -> str:
             "data.image_size or model.width, hardware.precision=float16, or hardware.ipu_memory_proportion=0.1; "
             "dpmed train --device ipu --dry-run says which would do"
         )
+    if "acquire" in text:
+        return "wait until so many IPUs are free, or ask for fewer: hardware.ipu_count times hardware.ipu_workers"
     if "No module named 'poptorch'" in text or "poptorch_core" in text:
         return "enable the Poplar SDK first (source its enable script); see docs/ipu.md"
     return NEXT
