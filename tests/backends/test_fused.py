@@ -24,7 +24,8 @@ CLIP = ClippingSpec(l2_clip_norm=0.1)
 def room_for_every_way():
     """These networks are so small that hardly a way would fit into a share of what they save."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "SHARE", 100.0)
+        patch.setattr(room, "KEPT", 100.0)
+        patch.setattr(room, "LAID_OUT", 100.0)
         yield
 
 

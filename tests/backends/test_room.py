@@ -13,7 +13,7 @@ from dpmed.backends.engines import nano
 from dpmed.backends.fused import Fused, conv_tap
 from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import Collector
-from dpmed.backends.fused.room import SHARE, Room
+from dpmed.backends.fused.room import KEPT, LAID_OUT, Room
 from dpmed.backends.peak import RESET, peak_bytes
 from dpmed.core.recipe import shipped_recipes
 from dpmed.core.specs import ClippingSpec
@@ -105,6 +105,7 @@ def test_as_many_patients_at_once_as_there_is_room_for_give_the_same_numbers(spa
 def test_a_way_that_is_right_for_few_patients_is_not_taken_for_many_without_room(monkeypatch):
     monkeypatch.setattr(conv_tap, "MOST_PAIRS", 2 * (2 * 8 * 7) ** 2)
     monkeypatch.setattr(Room, "spare", property(lambda self: 10**6))
+    monkeypatch.setattr(Room, "fits", lambda self, values: True)
     fused, model = Fused(Forced("ghost")), network()
     for chunk in (2, 6):
         assert_agrees(fused, model, patients(6), chunk)
@@ -130,10 +131,10 @@ def test_what_two_layers_save_takes_room_once():
     for saved in (images, images.detach(), torch.ones(3, 8)):
         room.save(saved)
     assert room.saved == 48
-    assert room.spare == int(SHARE * 48)
+    assert room.spare == int(LAID_OUT * 48)
     room.take(5)
-    assert room.fits(7)
-    assert not room.fits(8)
+    assert room.fits(int(KEPT * 48) - 5)
+    assert not room.fits(int(KEPT * 48) - 4)
 
 
 def test_the_gradients_of_one_patient_take_no_room_that_an_ordinary_step_would_not():

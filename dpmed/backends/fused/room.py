@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-SHARE = 0.25
-"""Of the values that the forward saves: so many may be kept until the sum, and as many be laid out for a moment."""
+KEPT, LAID_OUT = 1 / 4, 1 / 8
+"""Of the values that the forward saves: so many may be kept until the sum, and so many be laid out for a moment.
+
+Kernels and copies on the way need about as much again as what is laid out.
+"""
 FLOAT = 4
 """Bytes of a value where norms and sums are taken."""
 
@@ -27,12 +30,12 @@ class Room:
 
     @property
     def spare(self) -> int:
-        """What may be laid out for a moment; and what may be kept in all."""
-        return int(SHARE * self.saved)
+        """What may be laid out for a moment."""
+        return int(LAID_OUT * self.saved)
 
     def fits(self, values: int) -> bool:
         """Whether so many more may be kept until the sum."""
-        return self.taken + values <= self.spare
+        return self.taken + values <= KEPT * self.saved
 
     def take(self, values: int) -> None:
         """Count what is kept until the sum."""
