@@ -38,7 +38,7 @@ class NormTap:
             raised(inputs).contiguous(),
             mean.view(1, -1),
             inverse.view(1, -1),
-            weight.detach().expand(images, -1).reshape(-1),
+            weight.detach().repeat(images),
             1,
             images * channels,
             size,
