@@ -7,7 +7,8 @@ from dpmed.core.files import sha256_of, write_atomic
 from dpmed.core.folders import RunFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
-from dpmed.evaluate import words
+from dpmed.evaluate import tables, words
+from dpmed.evaluate.lines import lines
 from dpmed.evaluate.results import Evaluation
 
 ANSWERS = {
@@ -20,8 +21,8 @@ INSIDE_ONLY = ("Comparison with private runs, where the patients' scans are. **N
 LIMITS = (
     "Privacy noise costs accuracy, and costs most for the rarest kinds of patients.",
     "Other scanners, protocols, age groups or diseases than those of the training cohort: expect worse results.",
-    "Nothing was measured by sex, age, origin or site: de-identification removed what that would take.",
 )
+NOTHING_BY_GROUP = "Nothing was measured by sex, age, scanner or site"
 
 
 def write_card(run: RunFolder, evaluation: Evaluation | None) -> None:
@@ -38,7 +39,7 @@ def write_card(run: RunFolder, evaluation: Evaluation | None) -> None:
         "Privacy": _privacy(statement),
         "Training data": _data(config),
         "Results": _results(evaluation),
-        "Limits": _bullets(LIMITS),
+        "Limits": _bullets((*LIMITS, *_unmeasured(evaluation))),
         "How it was trained": _training(config, statement),
         "Files": _files(run, config),
     }
@@ -79,9 +80,25 @@ def _data(config: RunConfig) -> str:
 def _results(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "Not evaluated yet: `dpmed evaluate RUN --data DIR`."
-    rows = [tuple(line) for line in words.lines(evaluation)]
+    rows = [(line.name, line.value, line.interval, line.meaning) for line in lines(evaluation)]
     table = _table(("measure", "result", "95 % interval", ""), rows)
-    return f"{words.title(evaluation)}.\n\n{table}\n\n{_bullets(words.explanations(evaluation))}"
+    told = f"{words.title(evaluation)}.\n\n{table}\n\n{_bullets(words.explanations(evaluation))}"
+    groups = tables.group_tables(evaluation.subgroups, names_sites=False)
+    if not groups:
+        return told
+    by_group = "\n\n".join(f"### {one.title}\n\n{_table(one.head, one.rows)}" for one in groups)
+    return f"{told}\n\n{by_group}\n\n{_bullets(tables.below_groups(evaluation.subgroups))}"
+
+
+def _unmeasured(evaluation: Evaluation | None) -> tuple[str, ...]:
+    """Which groups nothing is known of."""
+    if evaluation is None:
+        return (f"{NOTHING_BY_GROUP}.",)
+    if not evaluation.subgroups.columns:
+        return (f"{NOTHING_BY_GROUP}: the dataset holds none of them.",)
+    if not evaluation.subgroups.groups:
+        return (f"{NOTHING_BY_GROUP}: the groups are too small to be told of.",)
+    return ()
 
 
 def _training(config: RunConfig, statement: Statement) -> str:

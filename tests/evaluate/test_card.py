@@ -8,7 +8,7 @@ import pytest
 from dpmed.core.errors import MismatchError
 from dpmed.core.manifest import Manifest
 from dpmed.evaluate import evaluate, write_card
-from dpmed.evaluate.words import lines
+from dpmed.evaluate.lines import lines
 
 
 @pytest.fixture(params=["covid", "brats"])
