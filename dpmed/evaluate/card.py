@@ -96,8 +96,8 @@ def _unmeasured(evaluation: Evaluation | None) -> tuple[str, ...]:
         return (f"{NOTHING_BY_GROUP}.",)
     if not evaluation.subgroups.columns:
         return (f"{NOTHING_BY_GROUP}: the dataset holds none of them.",)
-    if not evaluation.subgroups.groups:
-        return (f"{NOTHING_BY_GROUP}: the groups are too small to be told of.",)
+    if not tables.group_tables(evaluation.subgroups, names_sites=False):
+        return (f"{NOTHING_BY_GROUP}: the groups are too small to be told of, or all patients are in one.",)
     return ()
 
 

@@ -51,14 +51,14 @@ def fit(run: RunFolder, data: Path, *, split: Split) -> Subject:
     trained_on = Manifest.from_json(run.manifest.read_text()) if run.manifest.is_file() else None
     _check_unseen(manifest, trained_on, split)
     same = None if trained_on is None else trained_on == manifest
-    no_threshold = _why_no_threshold(config, manifest, trained_on, split)
+    validation, no_threshold = _validation(config, manifest, trained_on, data, split)
     notes = {None: (UNKNOWN_DATASET,), False: (OTHER_DATASET,), True: ()}[same]
     return Subject(
         config=config,
         statement=statement,
         manifest=manifest,
         dataset=_dataset(config, manifest, data, split),
-        validation=_dataset(config, manifest, data, "val") if no_threshold is None else None,
+        validation=validation,
         no_threshold=no_threshold,
         same_dataset=same,
         notes=notes,
@@ -132,19 +132,21 @@ def _check_unseen(manifest: Manifest, trained_on: Manifest | None, split: Split)
         )
 
 
-def _why_no_threshold(config: RunConfig, manifest: Manifest, trained_on: Manifest | None, split: Split) -> str | None:
-    """Why no threshold can be chosen on validation patients; None if one can, empty where none is needed."""
+def _validation(
+    config: RunConfig, manifest: Manifest, trained_on: Manifest | None, data: Path, split: Split
+) -> tuple[PatientDataset | None, str | None]:
+    """Patients to choose a threshold on; or none, and why not, where one would be of use."""
     if config.task.kind != "classification":
-        return ""
+        return None, None
     if split == "val":
-        return VALIDATION_JUDGED
+        return None, VALIDATION_JUDGED
     if {case.label for case in manifest.cases if case.split == "val"} < {0, 1}:
-        return NO_VALIDATION
+        return None, NO_VALIDATION
     try:
         _check_unseen(manifest, trained_on, "val")
-    except MismatchError:
-        return NO_VALIDATION
-    return None
+        return _dataset(config, manifest, data, "val"), None
+    except MismatchError:  # trained on, or without what the run needs
+        return None, NO_VALIDATION
 
 
 def _images(case: Case) -> set[str]:

@@ -42,12 +42,12 @@ def main_table(evaluation: Evaluation) -> TextTable:
 
 
 def group_tables(found: Subgroups, *, names_sites: bool) -> tuple[TextTable, ...]:
-    """A table for each measure that some group has. Sites are letters, unless they are to be named."""
+    """A table for each measure of some group. Sites are letters unless named; a group of everybody says nothing."""
     sites = [group.value for group in found.groups if group.column == "site" and group.value.startswith("s-")]
     letters = {} if names_sites else {site: _letter(place) for place, site in enumerate(sites)}
     head = ("group", "patients", "result", "95 % interval", "gap", "95 % interval")
     rows: dict[str, list[tuple[str, ...]]] = {measure.measure: [] for one in found.groups for measure in one.measures}
-    for group in found.groups:
+    for group in _apart(found):
         for measure in group.measures:
             if measure.value is not None:
                 rows[measure.measure].append(_group_row(group, measure, letters))
@@ -57,9 +57,10 @@ def group_tables(found: Subgroups, *, names_sites: bool) -> tuple[TextTable, ...
 def below_groups(found: Subgroups) -> tuple[str, ...]:
     """What must be said under the tables of groups; nothing if the dataset knows no attribute."""
     said = []
-    if found.groups:
+    told = [measure for group in _apart(found) for measure in group.measures]
+    if told:
         said.append("Gap: this group less all other patients.")
-    if any(measure.measure == "auroc" for group in found.groups for measure in group.measures):
+    if any(measure.measure == "auroc" and measure.value is None for measure in told):
         said.append(f"AUROC only where a group has {found.smallest} positive and {found.smallest} negative patients.")
     if found.some_are_too_small:
         said.append(f"Groups of fewer than {found.smallest} patients are not told, nor those that would tell of one.")
@@ -85,6 +86,11 @@ def below_comparison(comparison: Comparison) -> tuple[str, ...]:
         *comparison.notes,
         f"The other run. {words.privacy(comparison.statement)}",
     )
+
+
+def _apart(found: Subgroups) -> list[Group]:
+    """The groups that are not all patients."""
+    return [group for group in found.groups if any(measure.gap is not None for measure in group.measures)]
 
 
 def _headed(rows: Sequence[tuple[str, str, tuple[str, ...]]]) -> tuple[tuple[str, ...], ...]:

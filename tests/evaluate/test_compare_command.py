@@ -163,6 +163,13 @@ def test_validation_patients_of_one_class_choose_nothing(covid, other_dataset) -
     assert (subject.validation, subject.no_threshold) == (None, NO_VALIDATION)
 
 
+def test_validation_patients_who_were_trained_on_choose_nothing(covid, other_dataset) -> None:
+    manifest = Manifest.load(covid.data)
+    cases = tuple(c.model_copy(update={"split": "val"}) if c.split == "train" else c for c in manifest.cases)
+    subject = fit(covid.run, other_dataset(manifest, cases=cases), split="test")
+    assert (subject.validation, subject.no_threshold) == (None, NO_VALIDATION)
+
+
 def test_validation_patients_who_are_judged_choose_nothing(covid) -> None:
     subject = fit(covid.run, covid.data, split="val")
     assert (subject.validation, subject.no_threshold) == (None, VALIDATION_JUDGED)
@@ -172,4 +179,4 @@ def test_validation_patients_who_are_judged_choose_nothing(covid) -> None:
 
 def test_a_segmentation_needs_no_threshold(brats) -> None:
     subject = fit(brats.run, brats.data, split="test")
-    assert (subject.validation, subject.no_threshold) == (None, "")
+    assert (subject.validation, subject.no_threshold) == (None, None)

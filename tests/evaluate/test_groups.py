@@ -147,6 +147,12 @@ def test_a_cohort_under_the_minimum_has_no_groups() -> None:
     assert found.some_are_too_small
 
 
+def test_a_group_of_everybody_is_not_shown_again() -> None:
+    found = subgroups(rated([0, 1] * 8, [0.3] * 16), manifest([[{"scanner": "one"}]] * 16), smallest=SMALLEST)
+    assert [group.patients for group in found.groups] == [16]
+    assert (group_tables(found, names_sites=True), below_groups(found)) == ((), ())
+
+
 def test_sites_are_letters_where_they_are_not_to_be_named() -> None:
     people = [[{"site": SITES[n % 3]}] for n in range(30)]
     found = subgroups(rated([0, 1] * 15, [0.3] * 30), manifest(people), smallest=SMALLEST)
