@@ -38,7 +38,7 @@ class TextTable(NamedTuple):
 def main_table(evaluation: Evaluation) -> TextTable:
     """Every number of the run."""
     rows = [(line.measure, line.region, (line.value, line.interval, line.meaning)) for line in lines(evaluation)]
-    return TextTable(words.title(evaluation), ("measure", "result", "95 % interval", ""), _headed(rows))
+    return _headed(words.title(evaluation), ("measure", "result", "95 % interval", ""), rows)
 
 
 def group_tables(found: Subgroups, *, names_sites: bool) -> tuple[TextTable, ...]:
@@ -74,7 +74,7 @@ def comparison_table(comparison: Comparison) -> TextTable:
         for one in comparison.differences
     ]
     head = ("measure", "this run", "other run", "difference", "95 % interval", "p")
-    return TextTable("Beside the other run", head, _headed(rows))
+    return _headed("Beside the other run", head, rows)
 
 
 def below_comparison(comparison: Comparison) -> tuple[str, ...]:
@@ -93,10 +93,12 @@ def _apart(found: Subgroups) -> list[Group]:
     return [group for group in found.groups if any(measure.gap is not None for measure in group.measures)]
 
 
-def _headed(rows: Sequence[tuple[str, str, tuple[str, ...]]]) -> tuple[tuple[str, ...], ...]:
-    """Rows of measure, region and cells; with several regions, a heading for each measure, and its regions under it."""
-    if len({region for _, region, _ in rows} - {""}) < 2:
-        return tuple((f"{measure} {region}".strip(), *cells) for measure, region, cells in rows)
+def _headed(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, str, tuple[str, ...]]]) -> TextTable:
+    """Rows of measure, region and cells: several regions under a heading for each measure, one as the table's own."""
+    regions = {region for _, region, _ in rows} - {""}
+    if len(regions) < 2:
+        plain = tuple((measure, *cells) for measure, _, cells in rows)
+        return TextTable(title, (*regions, *head[1:]) if regions else head, plain)
     found: list[tuple[str, ...]] = []
     before = ""
     for measure, region, cells in rows:
@@ -104,7 +106,7 @@ def _headed(rows: Sequence[tuple[str, str, tuple[str, ...]]]) -> tuple[tuple[str
             found.append((measure, *[""] * len(cells)))
         found.append((f"  {region}" if region else measure, *cells))
         before = measure
-    return tuple(found)
+    return TextTable(title, head, tuple(found))
 
 
 def _group_row(group: Group, measure: GroupMeasure, letters: dict[str, str]) -> tuple[str, ...]:
