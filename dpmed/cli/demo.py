@@ -134,6 +134,7 @@ def _ideas(folder: Path) -> tuple[str, ...]:
     data, run = folder / "data" / "covid-ct", folder / "runs" / "covid-ct"
     return (
         f"dpmed train covid-ct-tiny --data {data} --run {folder / 'runs' / 'without'} --non-private",
+        f"dpmed evaluate {run} --data {data} --compare {folder / 'runs' / 'without'}    what privacy costs",
         f"ls {run / 'release'}    what may leave the hospital",
         f"cat {data / 'scrub-report.json'}    what was removed from the headers",
         "dpmed recipes show covid-ct    every setting of a real run",

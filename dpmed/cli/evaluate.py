@@ -1,11 +1,11 @@
 """`dpmed evaluate`: a run's results on patients it has not seen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -29,6 +29,12 @@ def evaluate(
         None
     ),
     device: Annotated[Device, typer.Option(help="Where to predict; auto takes cuda if there is one.")] = "auto",
+    compare: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Another run to judge on the same patients, with paired tests.")
+    ] = None,
+    smallest_group: Annotated[
+        int, typer.Option(metavar="N", help="Groups of fewer patients are not told of; 5 at the least.")
+    ] = 10,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -39,7 +45,11 @@ def evaluate(
     from dpmed.evaluate.run import PICTURES, RESULTS, results_folder
 
     folder = RunFolder(run)
-    evaluation = _follow(run_evaluation(folder, data, split=split, out=out, device=device), output)
+    other = None if compare is None else RunFolder(compare)
+    events = run_evaluation(
+        folder, data, split=split, out=out, device=device, compare=other, smallest_group=smallest_group
+    )
+    evaluation = _follow(events, output)
     results = results_folder(folder, split, out)
     output.show(_page(evaluation))
     output.say(f"results, cases and model card: {escape(str(results))}/ and {escape(str(folder.card))}")
@@ -64,14 +74,31 @@ def _follow(events: Iterator[Any], output: Output) -> "Evaluation":
 
 
 def _page(evaluation: "Evaluation") -> Group:
-    from dpmed.evaluate import words
+    from dpmed.evaluate import tables, words
 
-    table = Table(title=escape(words.title(evaluation)), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("measure", style="bold", no_wrap=True)
-    table.add_column("result", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
-    table.add_column("", style="dim")
-    for line in words.lines(evaluation):
-        table.add_row(*(escape(cell) for cell in line))
-    below = [*words.explanations(evaluation), words.privacy(evaluation.statement)]
-    return Group(table, "", *(escape(text) for text in below))
+    shown: list[RenderableType] = [_table(*tables.main_table(evaluation), remarks=1)]
+    said = (*words.confusions(evaluation), *words.explanations(evaluation))
+    shown += ["", *map(escape, said), escape(words.privacy(evaluation.statement))]
+    for table in tables.group_tables(evaluation.subgroups, names_sites=True):
+        shown += ["", _table(*table)]
+    if below := tables.below_groups(evaluation.subgroups):
+        shown += ["", *map(escape, below)]
+    if evaluation.comparison is not None:
+        shown += ["", _table(*tables.comparison_table(evaluation.comparison))]
+        shown += ["", *map(escape, tables.below_comparison(evaluation.comparison))]
+    return Group(*shown)
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, remarks: int = 0) -> Table:
+    """The first column names a row, the others are numbers, but for the last few, which are remarks."""
+    table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for place, name in enumerate(head):
+        if place == 0:
+            table.add_column(name, style="bold")
+        elif place < len(head) - remarks:
+            table.add_column(name, justify="right", no_wrap=True)
+        else:
+            table.add_column(name, style="dim")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table

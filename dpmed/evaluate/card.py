@@ -7,7 +7,9 @@ from dpmed.core.files import sha256_of, write_atomic
 from dpmed.core.folders import RunFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
-from dpmed.evaluate import words
+from dpmed.evaluate import tables, words
+from dpmed.evaluate.groups import SMALLEST
+from dpmed.evaluate.lines import lines
 from dpmed.evaluate.results import Evaluation
 
 ANSWERS = {
@@ -17,11 +19,12 @@ ANSWERS = {
 NO_DEVICE = "**Not a medical device.** Not cleared for diagnosis, triage or any decision about a patient."
 INTENDED = ("Research on training under differential privacy, and a starting point for further training.", NO_DEVICE)
 INSIDE_ONLY = ("Comparison with private runs, where the patients' scans are. **Not to be released.**", NO_DEVICE)
+TOO_SMALL = f"Judged on fewer than {SMALLEST} patients: the numbers stay in curator/."
 LIMITS = (
     "Privacy noise costs accuracy, and costs most for the rarest kinds of patients.",
     "Other scanners, protocols, age groups or diseases than those of the training cohort: expect worse results.",
-    "Nothing was measured by sex, age, origin or site: de-identification removed what that would take.",
 )
+NOTHING_BY_GROUP = "Nothing was measured by sex, age, scanner or site"
 
 
 def write_card(run: RunFolder, evaluation: Evaluation | None) -> None:
@@ -38,7 +41,7 @@ def write_card(run: RunFolder, evaluation: Evaluation | None) -> None:
         "Privacy": _privacy(statement),
         "Training data": _data(config),
         "Results": _results(evaluation),
-        "Limits": _bullets(LIMITS),
+        "Limits": _bullets((*LIMITS, *_unmeasured(evaluation))),
         "How it was trained": _training(config, statement),
         "Files": _files(run, config),
     }
@@ -79,9 +82,32 @@ def _data(config: RunConfig) -> str:
 def _results(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "Not evaluated yet: `dpmed evaluate RUN --data DIR`."
-    rows = [tuple(line) for line in words.lines(evaluation)]
+    if is_too_small(evaluation):
+        return TOO_SMALL
+    rows = [(line.name, line.value, line.interval, line.meaning) for line in lines(evaluation)]
     table = _table(("measure", "result", "95 % interval", ""), rows)
-    return f"{words.title(evaluation)}.\n\n{table}\n\n{_bullets(words.explanations(evaluation))}"
+    told = f"{words.title(evaluation)}.\n\n{table}\n\n{_bullets(words.explanations(evaluation))}"
+    groups = tables.group_tables(evaluation.subgroups, names_sites=False)
+    if not groups:
+        return told
+    by_group = "\n\n".join(f"### {one.title}\n\n{_table(one.head, one.rows)}" for one in groups)
+    return f"{told}\n\n{by_group}\n\n{_bullets(tables.below_groups(evaluation.subgroups))}"
+
+
+def is_too_small(evaluation: Evaluation) -> bool:
+    """Whether results say too much about each of the patients they were measured on to leave the hospital."""
+    return evaluation.patients < SMALLEST
+
+
+def _unmeasured(evaluation: Evaluation | None) -> tuple[str, ...]:
+    """Which groups nothing is known of."""
+    if evaluation is None:
+        return (f"{NOTHING_BY_GROUP}.",)
+    if not evaluation.subgroups.columns:
+        return (f"{NOTHING_BY_GROUP}: the dataset holds none of them.",)
+    if not tables.group_tables(evaluation.subgroups, names_sites=False):
+        return (f"{NOTHING_BY_GROUP}: the groups are too small to be told of, or all patients are in one.",)
+    return ()
 
 
 def _training(config: RunConfig, statement: Statement) -> str:

@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
-from sklearn.metrics import accuracy_score, brier_score_loss, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
-from dpmed.evaluate.intervals import auroc_interval, mean_interval, share_interval
-from dpmed.evaluate.results import ClassificationScores, ClassifiedCase, ClassifiedPatient, Interval
+from dpmed.evaluate.calibration import (
+    ECE_BINS,
+    ece_if_calibrated,
+    ece_interval,
+    expected_calibration_error,
+    reliability,
+)
+from dpmed.evaluate.details import Curves
+from dpmed.evaluate.intervals import auroc_interval, average_precision, bootstrap, mean_interval
+from dpmed.evaluate.results import ClassificationScores, ClassifiedCase, ClassifiedPatient
+from dpmed.evaluate.thresholds import Hits, Labels, Probabilities, arrays, at_chosen, at_threshold, has_both
 
 THRESHOLD = 0.5
 """A patient is called positive at this probability or above. Fixed beforehand, not chosen on any patients."""
-
-ECE_BINS = 10
 
 
 def of_patient(patient: str, cases: Sequence[ClassifiedCase]) -> ClassifiedPatient:
@@ -25,49 +37,48 @@ def of_patient(patient: str, cases: Sequence[ClassifiedCase]) -> ClassifiedPatie
     )
 
 
-def expected_calibration_error(
-    labels: Int[np.ndarray, "patient"], probabilities: Float[np.ndarray, "patient"]
-) -> float:
-    """Mean over patients of |share of positives - mean probability| in each of ten bins of equal width.
-
-    Bins of the probability of the positive class (Naeini et al. 2015, binary form); 1.0 falls in the last one.
-    """
-    bins = np.minimum((probabilities * ECE_BINS).astype(int), ECE_BINS - 1)
-    surplus = np.bincount(bins, weights=labels - probabilities, minlength=ECE_BINS)
-    return float(np.abs(surplus).sum() / len(labels))
+def hits(labels: Labels, probabilities: Probabilities) -> Hits:
+    """Who is called what they are."""
+    right: Hits = (probabilities >= THRESHOLD) == (labels == 1)
+    return right
 
 
-def classification_scores(patients: Sequence[ClassifiedPatient]) -> ClassificationScores:
+def classification_scores(
+    patients: Sequence[ClassifiedPatient], *, validation: Sequence[ClassifiedPatient] = ()
+) -> ClassificationScores:
     """The numbers of a cohort, which needs a patient. What needs both classes is None where one is missing."""
-    labels = np.array([patient.label for patient in patients])
-    probabilities = np.array([patient.probability for patient in patients])
-    called = (probabilities >= THRESHOLD).astype(int)
-    is_positive, hits = labels == 1, called == labels
+    labels, probabilities = arrays(patients)
+    is_positive, both = labels == 1, has_both(labels)
     positives, negatives = probabilities[is_positive], probabilities[~is_positive]
-    has_both = bool(len(positives) and len(negatives))
     return ClassificationScores(
         positives=len(positives),
         negatives=len(negatives),
-        auroc=float(roc_auc_score(labels, probabilities)) if has_both else None,
-        auroc_ci=auroc_interval(positives, negatives) if has_both else None,
-        accuracy=float(accuracy_score(labels, called)),
-        accuracy_ci=share_interval(hits),
-        sensitivity=_recall(labels, called, of=1),
-        sensitivity_ci=_share(hits[is_positive]),
-        specificity=_recall(labels, called, of=0),
-        specificity_ci=_share(hits[~is_positive]),
+        auroc=float(roc_auc_score(labels, probabilities)) if both else None,
+        auroc_ci=auroc_interval(positives, negatives) if both else None,
+        average_precision=float(average_precision_score(labels, probabilities)) if both else None,
+        average_precision_ci=bootstrap((positives, negatives), average_precision) if both else None,
+        **at_threshold(labels, probabilities, THRESHOLD),
         brier=float(brier_score_loss(labels, probabilities, pos_label=1)),
-        brier_ci=mean_interval((1 - positives) ** 2, negatives**2),
-        ece=expected_calibration_error(labels, probabilities),
-        threshold=THRESHOLD,
+        brier_ci=mean_interval((probabilities - labels) ** 2),
+        ece=float(expected_calibration_error(labels, probabilities)),
+        ece_ci=ece_interval(labels, probabilities),
+        ece_if_calibrated=ece_if_calibrated(probabilities),
         ece_bins=ECE_BINS,
         baseline_accuracy=float(max(is_positive.mean(), 1 - is_positive.mean())),
+        at_chosen_threshold=at_chosen(patients, validation),
     )
 
 
-def _recall(labels: np.ndarray, called: np.ndarray, *, of: int) -> float | None:
-    return float(recall_score(labels, called, pos_label=of)) if (labels == of).any() else None
-
-
-def _share(hits: np.ndarray) -> Interval | None:
-    return share_interval(hits) if len(hits) else None
+def curves(patients: Sequence[ClassifiedPatient]) -> Curves:
+    """ROC, precision against recall, reliability."""
+    labels, probabilities = arrays(patients)
+    roc: list[tuple[float, float]] = []
+    precision_recall: list[tuple[float, float]] = []
+    if has_both(labels):
+        false_alarms, sensitivity, _ = roc_curve(labels, probabilities)
+        precision, recall, _ = precision_recall_curve(labels, probabilities)
+        roc = list(zip(false_alarms.tolist(), sensitivity.tolist(), strict=True))
+        precision_recall = list(zip(recall.tolist(), precision.tolist(), strict=True))
+    return Curves(
+        roc=tuple(roc), precision_recall=tuple(precision_recall), reliability=reliability(labels, probabilities)
+    )

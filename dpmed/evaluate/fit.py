@@ -1,5 +1,7 @@
 """Whether a run and a dataset belong together, and whether the patients are new to the model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +13,26 @@ from dpmed.core.specs import Statement
 from dpmed.data import PatientDataset
 
 OTHER_DATASET = "This is not the dataset that the model was trained on: scanners, protocols and patients may differ."
+NO_VALIDATION = (
+    "The dataset has no validation patients of both classes, new to the model: no threshold was chosen on any."
+)
+VALIDATION_JUDGED = "The validation patients are those judged here: a threshold chosen on them would flatter the model."
 UNKNOWN_DATASET = "The run came without curator/: whether these patients were trained on cannot be told."
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A run and the patients to judge it on, checked against each other. No image was read yet."""
+    """A run and the patients to judge it on, checked against each other. No image was read yet.
+
+    `validation`: other patients, to choose a threshold on, where there are some; `no_threshold` says why if not.
+    """
 
     config: RunConfig
     statement: Statement
+    manifest: Manifest
     dataset: PatientDataset
+    validation: PatientDataset | None
+    no_threshold: str | None
     same_dataset: bool | None
     notes: tuple[str, ...]
 
@@ -39,8 +51,36 @@ def fit(run: RunFolder, data: Path, *, split: Split) -> Subject:
     trained_on = Manifest.from_json(run.manifest.read_text()) if run.manifest.is_file() else None
     _check_unseen(manifest, trained_on, split)
     same = None if trained_on is None else trained_on == manifest
+    validation, no_threshold = _validation(config, manifest, trained_on, data, split)
     notes = {None: (UNKNOWN_DATASET,), False: (OTHER_DATASET,), True: ()}[same]
-    return Subject(config, statement, _dataset(config, manifest, data, split), same, notes)
+    return Subject(
+        config=config,
+        statement=statement,
+        manifest=manifest,
+        dataset=_dataset(config, manifest, data, split),
+        validation=validation,
+        no_threshold=no_threshold,
+        same_dataset=same,
+        notes=notes,
+    )
+
+
+def fit_other(run: RunFolder, first: Subject, data: Path, *, split: Split) -> Subject:
+    """Check a second run against the patients of a first. Raises like `fit`; `ConfigError` if they are one run."""
+    with about_the_other():
+        other = fit(run, data, split=split)
+    if other.config.run == first.config.run:
+        raise ConfigError("a run cannot be compared with itself", hint="name another run with --compare")
+    return other
+
+
+@contextmanager
+def about_the_other() -> Iterator[None]:
+    """Say of a mismatch that it lies with the run to compare with."""
+    try:
+        yield
+    except MismatchError as error:
+        raise MismatchError(f"the run to compare with: {error.message}", hint=error.hint) from None
 
 
 def _statement(run: RunFolder) -> Statement:
@@ -90,6 +130,23 @@ def _check_unseen(manifest: Manifest, trained_on: Manifest | None, split: Split)
             "results on them would flatter the model",
             hint="evaluate on the dataset of the run, or on patients it has not seen",
         )
+
+
+def _validation(
+    config: RunConfig, manifest: Manifest, trained_on: Manifest | None, data: Path, split: Split
+) -> tuple[PatientDataset | None, str | None]:
+    """Patients to choose a threshold on; or none, and why not, where one would be of use."""
+    if config.task.kind != "classification":
+        return None, None
+    if split == "val":
+        return None, VALIDATION_JUDGED
+    if {case.label for case in manifest.cases if case.split == "val"} < {0, 1}:
+        return None, NO_VALIDATION
+    try:
+        _check_unseen(manifest, trained_on, "val")
+        return _dataset(config, manifest, data, "val"), None
+    except MismatchError:  # trained on, or without what the run needs
+        return None, NO_VALIDATION
 
 
 def _images(case: Case) -> set[str]:

@@ -11,6 +11,7 @@ from dpmed.core.recipe import DataRecipe
 from dpmed.core.specs import TaskSpec
 from dpmed.data import PatientDataset, WholeCase
 from dpmed.evaluate import classification, inference, segmentation
+from dpmed.evaluate.details import Curves
 from dpmed.evaluate.pictures import OutlinedSlice, RatedSlice, overlay_figure, rated_figure
 from dpmed.evaluate.results import (
     ClassificationScores,
@@ -32,8 +33,14 @@ class Judge(Protocol[Judged]):
         """The result of one patient."""
         ...
 
-    def scores(self, patients: Sequence[Judged]) -> ClassificationScores | SegmentationScores:
-        """The result of the cohort."""
+    def scores(
+        self, patients: Sequence[Judged], *, validation: Sequence[Judged]
+    ) -> ClassificationScores | SegmentationScores:
+        """The result of the cohort; what must be chosen is chosen on the validation patients."""
+        ...
+
+    def curves(self, patients: Sequence[Judged]) -> Curves | None:
+        """What plots need, if there is anything to plot."""
         ...
 
     def picture(self, patients: Sequence[Judged], dataset: PatientDataset) -> Figure:
@@ -53,9 +60,15 @@ class Classifier:
         """The mean probability over the patient's cases, each the mean over its slices or patches."""
         return classification.of_patient(name, [self._case(case) for case in cases])
 
-    def scores(self, patients: Sequence[ClassifiedPatient]) -> ClassificationScores:
+    def scores(
+        self, patients: Sequence[ClassifiedPatient], *, validation: Sequence[ClassifiedPatient]
+    ) -> ClassificationScores:
         """AUROC and its kin over patients."""
-        return classification.classification_scores(patients)
+        return classification.classification_scores(patients, validation=validation)
+
+    def curves(self, patients: Sequence[ClassifiedPatient]) -> Curves:
+        """ROC, precision against recall, reliability."""
+        return classification.curves(patients)
 
     def picture(self, patients: Sequence[ClassifiedPatient], dataset: PatientDataset) -> Figure:
         """Per class, the two patients who were judged most rightly and the two most wrongly."""
@@ -83,12 +96,18 @@ class Segmenter:
     task: TaskSpec
 
     def patient(self, name: str, cases: Iterable[WholeCase]) -> SegmentedPatient:
-        """Mean Dice and HD95 over the patient's cases."""
+        """Means over the patient's cases."""
         return segmentation.of_patient(name, [self._case(case) for case in cases])
 
-    def scores(self, patients: Sequence[SegmentedPatient]) -> SegmentationScores:
-        """Means over patients."""
+    def scores(
+        self, patients: Sequence[SegmentedPatient], *, validation: Sequence[SegmentedPatient]
+    ) -> SegmentationScores:
+        """Means over patients. Nothing is chosen: a voxel is in a region from a probability of one half."""
+        assert not validation
         return segmentation.segmentation_scores(patients)
+
+    def curves(self, patients: Sequence[SegmentedPatient]) -> None:
+        """None: every number of a segmentation is a mean."""
 
     def picture(self, patients: Sequence[SegmentedPatient], dataset: PatientDataset) -> Figure:
         """The best, the median and the worst case by Dice."""

@@ -1,20 +1,10 @@
-"""Results in words: the same lines for the terminal and for the model card."""
-
-from typing import NamedTuple
+"""Results in words, for the terminal and for the model card: how numbers were made, and what they do not say."""
 
 from dpmed.core.specs import Statement
-from dpmed.evaluate.results import ClassificationScores, Evaluation, Interval, SegmentationScores
+from dpmed.evaluate.lesions import LEAST_MM3, REACH_MM
+from dpmed.evaluate.results import ClassificationScores, Evaluation, SegmentationScores
 
 OUTSIDE = "Measured on held-out patients, whom the privacy guarantee does not cover."
-
-
-class Line(NamedTuple):
-    """One result: what was measured, the number, its 95 % interval over patients, what it means."""
-
-    name: str
-    value: str
-    interval: str
-    meaning: str
 
 
 def title(evaluation: Evaluation) -> str:
@@ -26,28 +16,26 @@ def title(evaluation: Evaluation) -> str:
     )
 
 
-def lines(evaluation: Evaluation) -> tuple[Line, ...]:
-    """Every number of an evaluation."""
-    scores = evaluation.scores
-    return _classified(scores) if isinstance(scores, ClassificationScores) else _segmented(scores)
-
-
 def explanations(evaluation: Evaluation) -> tuple[str, ...]:
     """How the numbers were made, and what they do not say."""
     scores = evaluation.scores
-    if isinstance(scores, ClassificationScores):
-        how = (
-            f"One probability per patient, the mean over slices and scans; positive from {scores.threshold} on, a "
-            f"threshold fixed beforehand. Calibration error over {scores.ece_bins} bins of equal width. Intervals: "
-            f"bootstrap over patients of each class; Wilson for shares of patients."
-        )
-    else:
-        how = (
-            "Mean over each patient's scans, then over patients, on the voxel grid of the recipe. A region that both "
-            "reference and model lack scores Dice 1 and HD95 0; one that only one of them has scores Dice 0 and the "
-            "diagonal of the image. Intervals: bootstrap over patients."
-        )
-    return (how, *evaluation.notes, OUTSIDE)
+    how = _of_classes(scores) if isinstance(scores, ClassificationScores) else _of_regions(scores)
+    return (*how, *evaluation.notes, OUTSIDE)
+
+
+def confusions(evaluation: Evaluation) -> tuple[str, ...]:
+    """Patients by what they have and what they were called, at each threshold; nothing of a segmentation."""
+    scores = evaluation.scores
+    if not isinstance(scores, ClassificationScores):
+        return ()
+    chosen = scores.at_chosen_threshold
+    tables = [(scores.threshold, scores.confusion)]
+    tables += [(chosen.threshold, chosen.confusion)] if chosen else []
+    return tuple(
+        f"Called positive from {threshold:.3g} on: {table.true_positives} of {scores.positives} positive "
+        f"and {table.false_positives} of {scores.negatives} negative patients."
+        for threshold, table in tables
+    )
 
 
 def privacy(said: Statement) -> str:
@@ -77,48 +65,30 @@ def remarks(scores: ClassificationScores | SegmentationScores, *, patients: int)
     return tuple(found)
 
 
-def _classified(scores: ClassificationScores) -> tuple[Line, ...]:
-    share = f"{scores.positives} of {scores.positives + scores.negatives} patients are positive"
+def _of_classes(scores: ClassificationScores) -> tuple[str, ...]:
+    how = (
+        f"One probability per patient, the mean over slices and scans; positive from {scores.threshold} on, a "
+        f"threshold fixed beforehand, where no other is named. Calibration error: {scores.ece_bins} bins of equal "
+        f"width. Intervals: bootstrap over patients, for AUROC and average precision over those of each class; "
+        "for shares of patients Wilson, for their mean Newcombe."
+    )
+    chosen = scores.at_chosen_threshold
+    if chosen is None:
+        return (how,)
     return (
-        Line("AUROC", _number(scores.auroc), _span(scores.auroc_ci), "1 is perfect, 0.5 is guessing"),
-        Line("accuracy", _number(scores.accuracy), _span(scores.accuracy_ci), _baseline(scores.baseline_accuracy)),
-        Line("sensitivity", _number(scores.sensitivity), _span(scores.sensitivity_ci), share),
-        Line("specificity", _number(scores.specificity), _span(scores.specificity_ci), "of the negative patients"),
-        Line("Brier score", _number(scores.brier), _span(scores.brier_ci), "0 is perfect, always saying 0.5 is 0.25"),
-        Line("calibration error", _number(scores.ece), "", "0 is perfect"),
+        how,
+        f"The threshold {chosen.threshold:.3g} is where sensitivity + specificity (Youden's J) was largest among "
+        f"{chosen.chosen_on} validation patients, {chosen.chosen_on_positives} of them positive.",
     )
 
 
-def _baseline(accuracy: float) -> str:
-    return f"always the more frequent answer: {accuracy:.3f}"
-
-
-def _segmented(scores: SegmentationScores) -> tuple[Line, ...]:
-    dice = [
-        Line(
-            f"Dice {region.replace('_', ' ')}",
-            _number(value),
-            _span(scores.dice_region_ci[region]),
-            f"predicting nothing: {scores.baseline_dice[region]:.3f}",
-        )
-        for region, value in scores.dice.items()
-    ]
-    hd95 = [
-        Line(
-            f"HD95 {region.replace('_', ' ')}",
-            f"{value:.1f} mm",
-            _span(scores.hd95_ci[region], digits=1),
-            f"median {scores.hd95_median[region]:.1f} mm",
-        )
-        for region, value in scores.hd95.items()
-    ]
-    mean = Line("Dice, mean of regions", _number(scores.dice_mean), _span(scores.dice_ci), "1 is perfect")
-    return (*dice, mean, *hd95) if len(dice) > 1 else (*dice, *hd95)
-
-
-def _number(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.3f}"
-
-
-def _span(interval: Interval | None, *, digits: int = 3) -> str:
-    return "" if interval is None else f"{interval[0]:.{digits}f} to {interval[1]:.{digits}f}"
+def _of_regions(scores: SegmentationScores) -> tuple[str, ...]:
+    return (
+        "Mean over each patient's scans, then over patients, on the voxel grid of the recipe. A region that both "
+        "reference and model lack scores Dice 1 and HD95 0; one that only one of them has scores Dice 0 and the "
+        "diagonal of the image. Intervals: bootstrap over patients.",
+        f"Surface Dice: the share of both surfaces within {scores.surface_tolerance_mm:g} mm of the other. "
+        f"Lesion-wise, as in BraTS 2023: the mean over lesions above {LEAST_MM3:g} mm3, where parts whose surroundings "
+        f"of {REACH_MM:g} mm touch are one; a lesion missed, and a component that reaches none, score Dice 0 and the "
+        "diagonal. Volume: prediction less reference.",
+    )

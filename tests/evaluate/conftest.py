@@ -50,12 +50,12 @@ def statement(*, private: bool = True) -> Statement:
     )
 
 
-def finished_run(root: Path, data: Path, *, dims: int = 2, private: bool = True) -> RunFolder:
+def finished_run(root: Path, data: Path, *, dims: int = 2, private: bool = True, name: str = "0" * 32) -> RunFolder:
     run, manifest = RunFolder(root), Manifest.load(data)
     made = recipe(manifest.task, dims=dims)
     spec = model_spec(made, manifest)
     config = RunConfig(
-        run="0" * 32,
+        run=name,
         dpmed_version="0",
         recipe=made,
         model=spec,
@@ -75,7 +75,7 @@ def finished_run(root: Path, data: Path, *, dims: int = 2, private: bool = True)
     run.statement.write_text(statement(private=private).to_json())
     run.ledger.touch()
     run.manifest.write_text(manifest.to_json())
-    torch.manual_seed(0)
+    torch.manual_seed(int(name[:8], 16))
     save_file(build(spec).state_dict(), run.model)
     return run
 

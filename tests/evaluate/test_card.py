@@ -8,7 +8,8 @@ import pytest
 from dpmed.core.errors import MismatchError
 from dpmed.core.manifest import Manifest
 from dpmed.evaluate import evaluate, write_card
-from dpmed.evaluate.words import lines
+from dpmed.evaluate.groups import SMALLEST
+from dpmed.evaluate.lines import lines
 
 
 @pytest.fixture(params=["covid", "brats"])
@@ -16,8 +17,17 @@ def judged(request: pytest.FixtureRequest):
     return request.getfixturevalue(request.param)
 
 
+def test_results_on_few_patients_stay_in_curator(judged) -> None:
+    *_, evaluation = evaluate(judged.run, judged.data, split="test")
+    assert evaluation.patients < SMALLEST
+    card = judged.run.card.read_text()
+    assert "stay in curator/" in card
+    assert not [line.name for line in lines(evaluation) if f"| {line.name} |" in card]
+
+
 def test_the_card_holds_every_result_with_its_interval(judged) -> None:
     *_, evaluation = evaluate(judged.run, judged.data, split="test")
+    write_card(judged.run, evaluation.model_copy(update={"patients": SMALLEST}))
     card = judged.run.card.read_text()
     for line in lines(evaluation):
         assert f"| {line.name} | {line.value} | {line.interval} |" in card

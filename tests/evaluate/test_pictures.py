@@ -20,7 +20,9 @@ def rated(probability: float, *, label: int = 1, number: int = 0):
 
 
 def outlined(dice: float, number: int = 0):
-    one = SegmentedCase(case=f"c-{number:012x}", dice={"a": dice}, hd95_mm={"a": 0}, absent=(), slice=0)
+    measures = ("hd95_mm", "surface_dice", "lesion_dice", "lesion_hd95_mm", "volume_ml", "reference_volume_ml")
+    rest = {name: {"a": 0} for name in measures} | {"lesions": {"a": {"reference": 0, "found": 0, "false": 0}}}
+    one = SegmentedCase(case=f"c-{number:012x}", dice={"a": dice}, absent=(), slice=0, **rest)
     return PATIENT, one
 
 

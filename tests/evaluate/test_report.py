@@ -13,7 +13,7 @@ from PIL import Image
 from dpmed.cli.main import main
 from dpmed.core.manifest import Manifest
 from dpmed.core.specs import Statement
-from dpmed.evaluate.report import page
+from dpmed.evaluate.groups import SMALLEST
 from dpmed.evaluate.report.curves import training_curve
 from dpmed.evaluate.report.gallery import MOST_SLICES
 from dpmed.evaluate.results import Evaluation
@@ -85,7 +85,7 @@ def test_what_is_released_shows_no_patient(judged):
 def test_few_patients_are_not_counted_in_what_is_released(judged):
     _, released = written(judged)
     evaluation = json.loads((judged.run.curator / "evaluate-test" / "evaluation.json").read_text())
-    assert evaluation["patients"] < page.LEAST_PATIENTS
+    assert evaluation["patients"] < SMALLEST
     assert '<table class="numbers">' not in released
     assert "stay in curator/" in released
 

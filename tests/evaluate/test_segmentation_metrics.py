@@ -13,12 +13,12 @@ from scipy.spatial.distance import cdist
 
 from dpmed.evaluate.segmentation import (
     dice_of_regions,
-    hd95_of_regions,
     largest_slice,
     of_case,
     of_patient,
     segmentation_scores,
 )
+from dpmed.evaluate.surfaces import hd95_of_regions
 
 SPACING = (5.0, 1.0, 0.5)
 MASKS = arrays(bool, (4, 5, 6))

@@ -9,33 +9,27 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from dpmed.evaluate.results import ClassifiedPatient, SegmentedPatient
+from dpmed.evaluate.details import Curves, ReliabilityBin
+from dpmed.evaluate.results import SegmentedPatient
 
 INK = "#0a0b0c"
 """Replaced by the colour of the page's text, whatever it is there."""
 LINE, SECOND = "#1f9e94", "#e06a10"
 """Apart from each other and from the page, dark or light."""
 PANEL_INCHES = 3.1
-BINS = 10
 ROUND = 200
 """Points of a loss curve; with more, each is the mean of several steps."""
 
 
-def classification_curves(patients: Sequence[ClassifiedPatient]) -> str:
+def classification_curves(curves: Curves) -> str:
     """ROC, precision against recall, and what became of those to whom some probability was given."""
-    labels = np.array([patient.label for patient in patients])
-    rated = np.array([patient.probability for patient in patients])
     figure, (left, middle, right) = _panels(3)
-    if len(set(labels.tolist())) == 2:
-        false, true, _ = roc_curve(labels, rated)
-        left.step(false, true, where="post", color=LINE)
-        precision, recall, _ = precision_recall_curve(labels, rated)
-        middle.step(recall, precision, where="post", color=LINE)
+    if curves.roc:
+        left.step(*zip(*curves.roc, strict=True), where="post", color=LINE)
+        middle.step(*zip(*curves.precision_recall, strict=True), where="post", color=LINE)
     left.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
-    middle.axhline(labels.mean(), color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
-    _reliability(right, labels, rated)
+    _reliability(right, curves.reliability)
     left.set(title="ROC", xlabel="1 - specificity", ylabel="sensitivity")
     middle.set(title="precision and recall", xlabel="recall (sensitivity)", ylabel="precision", ylim=(0, 1.05))
     right.set(title="reliability", xlabel="probability given", ylabel="share with the disease", ylim=(-0.05, 1.05))
@@ -71,13 +65,14 @@ def training_curve(losses: Sequence[float], spent: tuple[Sequence[int], Sequence
     return _svg(figure, "training")
 
 
-def _reliability(axes: Axes, labels: np.ndarray, rated: np.ndarray) -> None:
-    """A disc for each tenth of the scale, as large as it has patients."""
+def _reliability(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
+    """A disc for each tenth of the scale, as large as it has patients, with its interval."""
     axes.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
-    bins = np.minimum((rated * BINS).astype(int), BINS - 1)
-    for number in np.unique(bins):
-        there = bins == number
-        axes.scatter(rated[there].mean(), labels[there].mean(), s=20 + 240 * there.mean(), color=LINE, alpha=0.7)
+    patients = sum(one.patients for one in bins)
+    for one in bins:
+        axes.vlines(one.mean_probability, *one.positive_share_ci, color=LINE, alpha=0.5)
+        size = 20 + 240 * one.patients / patients
+        axes.scatter(one.mean_probability, one.positive_share, s=size, color=LINE, alpha=0.7)
     axes.set(xlim=(-0.05, 1.05))
 
 

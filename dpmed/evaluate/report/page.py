@@ -17,8 +17,8 @@ from dpmed.core.folders import RunFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
-from dpmed.evaluate import words
-from dpmed.evaluate.card import INSIDE_ONLY, INTENDED, LIMITS
+from dpmed.evaluate import tables, words
+from dpmed.evaluate.card import INSIDE_ONLY, INTENDED, LIMITS, TOO_SMALL, is_too_small
 from dpmed.evaluate.classification import THRESHOLD
 from dpmed.evaluate.pictures import COLOURS
 from dpmed.evaluate.report.curves import classification_curves, segmentation_curves, training_curve
@@ -29,8 +29,6 @@ from dpmed.privacy.ledger import Ledger
 from dpmed.privacy.mechanisms import mechanism_runs
 
 PAGE = "report.html"
-LEAST_PATIENTS = 10
-"""Results on fewer held-out patients than these say too much about each of them to leave the hospital."""
 MOST_FAILURES = 20
 STAYS = "Shows held-out patients, whom the privacy guarantee does not cover: stays in curator/."
 Section = tuple[str, str]
@@ -43,7 +41,8 @@ def write_reports(
     config = RunConfig.load(run)
     about = _about(config, manifest, evaluation)
     whole = [
-        ("Results", _numbers(evaluation)),
+        ("Results", _results(evaluation, names_sites=True)),
+        ("Beside the other run", _beside(evaluation)),
         (
             "How patients were told apart" if config.task.kind == "classification" else "Patient by patient",
             _curves(evaluation),
@@ -56,7 +55,7 @@ def write_reports(
     write_atomic(folder / PAGE, _page(config, evaluation, whole, stays=STAYS, wide=config.task.kind == "segmentation"))
     if evaluation.split == "test":
         write_atomic(
-            run.report, _page(config, evaluation, [("Results", _results(evaluation)), *about], stays="", wide=False)
+            run.report, _page(config, evaluation, [("Results", _released(evaluation)), *about], stays="", wide=False)
         )
 
 
@@ -87,27 +86,33 @@ def _promise(statement: Statement) -> str:
     return f'<p class="epsilon">{_text(head)}</p>{warning}<p>{_text(statement.words)}</p>{more}'
 
 
-def _results(evaluation: Evaluation) -> str:
-    scores = evaluation.scores
-    groups = (scores.positives, scores.negatives) if scores.kind == "classification" else (evaluation.patients,)
-    if min(groups) < LEAST_PATIENTS:
-        few = f"Judged on fewer than {LEAST_PATIENTS} patients, or of one class: the numbers stay in curator/."
-        return f"<p>{_text(few)}</p>"
-    return _numbers(evaluation)
+def _released(evaluation: Evaluation) -> str:
+    if is_too_small(evaluation):
+        return f"<p>{_text(TOO_SMALL)}</p>"
+    return _results(evaluation, names_sites=False)
 
 
-def _numbers(evaluation: Evaluation) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("measure", "result", "95 % interval", ""))
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in line)}</tr>" for line in words.lines(evaluation)
-    )
-    return f'<table class="numbers"><tr>{head}</tr>{rows}</table>{_bullets(words.explanations(evaluation))}'
+def _results(evaluation: Evaluation, *, names_sites: bool) -> str:
+    """The cohort's numbers, and those of groups that are large enough to be told of."""
+    below = (*words.confusions(evaluation), *words.explanations(evaluation))
+    groups = tables.group_tables(evaluation.subgroups, names_sites=names_sites)
+    by_group = "".join(f"<h3>{_text(one.title)}</h3>{_table(one)}" for one in groups)
+    about_groups = _bullets(tables.below_groups(evaluation.subgroups))
+    return f"{_table(tables.main_table(evaluation))}{_bullets(below)}{by_group}{about_groups}"
+
+
+def _beside(evaluation: Evaluation) -> str:
+    """Another run on the same patients."""
+    if evaluation.comparison is None:
+        return ""
+    below = tables.below_comparison(evaluation.comparison)
+    return f"{_table(tables.comparison_table(evaluation.comparison))}{_bullets(below)}"
 
 
 def _curves(evaluation: Evaluation) -> str:
-    rated = [patient for patient in evaluation.per_patient if isinstance(patient, ClassifiedPatient)]
     outlined = [patient for patient in evaluation.per_patient if isinstance(patient, SegmentedPatient)]
-    return f'<div class="charts">{classification_curves(rated) if rated else segmentation_curves(outlined)}</div>'
+    drawn = segmentation_curves(outlined) if evaluation.curves is None else classification_curves(evaluation.curves)
+    return f'<div class="charts">{drawn}</div>'
 
 
 def _gallery(gallery: Sequence[Exhibit], config: RunConfig) -> str:
@@ -139,36 +144,22 @@ def _exhibit(one: Exhibit) -> str:
 
 def _failures(evaluation: Evaluation) -> str:
     """Who was missed, by pseudonym: where to look first."""
-    found = []
-    for patient in evaluation.per_patient:
-        if isinstance(patient, ClassifiedPatient):
-            if (patient.probability >= THRESHOLD) != bool(patient.label):
-                found.append(
-                    (
-                        abs(patient.probability - patient.label),
-                        patient.patient,
-                        f"{patient.probability:.3f} for a {patient.label}",
-                    )
-                )
-        else:
-            missed = [region for region, dice in patient.dice.items() if dice == 0]
-            if missed:
-                found.append(
-                    (float(len(missed)), patient.patient, f"nothing right of {', '.join(missed).replace('_', ' ')}")
-                )
+    found = sorted((miss for patient in evaluation.per_patient if (miss := _miss(patient))), reverse=True)
     if not found:
-        return (
-            "<p>None: every patient was called right.</p>"
-            if _classifies(evaluation)
-            else "<p>None: no region was missed whole.</p>"
-        )
-    worst = sorted(found, reverse=True)[:MOST_FAILURES]
-    rows = _facts({name: how for _, name, how in worst})
+        return "<p>None: nobody was called wrong, no region was missed whole.</p>"
+    rows = _facts({name: how for _, name, how in found[:MOST_FAILURES]})
     return f"<p>{len(found)} of {evaluation.patients} patients, the worst first.</p>{rows}"
 
 
-def _classifies(evaluation: Evaluation) -> bool:
-    return evaluation.scores.kind == "classification"
+def _miss(patient: ClassifiedPatient | SegmentedPatient) -> tuple[float, str, str] | None:
+    """How bad it is, whose, and in words; None where nothing was missed."""
+    if isinstance(patient, ClassifiedPatient):
+        if (patient.probability >= THRESHOLD) == bool(patient.label):
+            return None
+        how = f"{'positive' if patient.label else 'negative'}, given {patient.probability:.3f}"
+        return abs(patient.probability - patient.label), patient.patient, how
+    missed = [region.replace("_", " ") for region, dice in patient.dice.items() if dice == 0]
+    return (float(len(missed)), patient.patient, f"nothing right of {', '.join(missed)}") if missed else None
 
 
 def _training(run: RunFolder) -> str:
@@ -216,13 +207,20 @@ def _about(config: RunConfig, manifest: Manifest, evaluation: Evaluation) -> lis
     ]  # fmt: skip
 
 
+def _table(table: tables.TextTable) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in table.head)
+    rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+    return f'<table class="numbers"><tr>{head}</tr>{rows}</table>'
+
+
 def _facts(facts: dict[str, str]) -> str:
     rows = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in facts.items())
     return f'<table class="facts">{rows}</table>'
 
 
 def _bullets(items: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in items)}</ul>"
+    listed = "".join(f"<li>{_text(item)}</li>" for item in items)
+    return f"<ul>{listed}</ul>" if listed else ""
 
 
 def _text(text: str) -> str:
