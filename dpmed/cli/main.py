@@ -14,6 +14,7 @@ from dpmed.cli.demo import demo
 from dpmed.cli.doctor import doctor
 from dpmed.cli.epsilon import epsilon
 from dpmed.cli.evaluate import evaluate
+from dpmed.cli.export import export
 from dpmed.cli.failures import as_failure
 from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
@@ -23,7 +24,13 @@ from dpmed.cli.reidentify import reidentify
 from dpmed.cli.train import train
 from dpmed.core.errors import ExitCode, InterruptedRun
 
-WORK: dict[str, Callable[..., Any]] = {"ingest": ingest, "train": train, "epsilon": epsilon, "evaluate": evaluate}
+WORK: dict[str, Callable[..., Any]] = {
+    "ingest": ingest,
+    "train": train,
+    "epsilon": epsilon,
+    "evaluate": evaluate,
+    "export": export,
+}
 AROUND: dict[str, Callable[..., Any] | typer.Typer] = {
     "demo": demo,
     "recipes": recipes,
