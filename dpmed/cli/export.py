@@ -35,7 +35,7 @@ def export(
     shapes = ", ".join("x".join(map(str, shape)) for shape in done.proof.shapes)
     output.say(
         f"{escape(str(done.path))}: opened again and compared with the trained network on random inputs ({shapes}): "
-        f"logits differ by at most {done.proof.largest_difference:.1e}"
+        f"logits differ by at most {done.proof.largest_difference:.1g}"
     )
     output.show(escape(done.statement.words))
     if format_ == "torchscript":

@@ -9,6 +9,7 @@ from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
 from dpmed.core.specs import ModelSpec
 from dpmed.data import PatientDataset, model_spec
+from dpmed.engine import curves
 from dpmed.engine.plan import Plan
 from dpmed.engine.request import TrainRequest
 from dpmed.models import build, check_image_size, check_private
@@ -29,6 +30,8 @@ class Prepared:
 
 def prepare(request: TrainRequest) -> Prepared:
     """Check and bind a request. Raises `ConfigError`, `NoInputError` or `DeviceError` with the cure."""
+    if request.tensorboard:
+        curves.check_installed()
     recipe = _repeatable(request.recipe) if request.demo_seed is not None else request.recipe
     device = resolve_device(recipe.hardware.device, recipe.hardware)
     manifest = Manifest.load(request.data)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dpmed.core.files import sync_folder
 
-MODE = 0o755
+FOLDER_MODE, FILE_MODE = 0o755, 0o644
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
         _flush(aside)
-        os.chmod(aside, MODE)
+        os.chmod(aside, FOLDER_MODE)
         os.replace(aside, path)
         sync_folder(path.parent)
     finally:
@@ -32,5 +32,6 @@ def _flush(folder: Path) -> None:
         if place.is_dir():
             sync_folder(place)
         else:
+            os.chmod(place, FILE_MODE)  # safetensors leaves what it writes to its owner alone
             with place.open("rb") as file:
                 os.fsync(file.fileno())

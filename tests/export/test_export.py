@@ -117,6 +117,12 @@ def test_nothing_of_the_curator_and_no_path_of_this_machine_is_in_an_export(expo
 
 
 @pytest.mark.parametrize("form", EACH)
+def test_whoever_may_read_one_file_of_an_export_may_read_all(exported, form) -> None:
+    path = exported("2-D classifier", form)[1].path
+    assert all(place.stat().st_mode & 0o444 == 0o444 for place in (path, *path.rglob("*")))
+
+
+@pytest.mark.parametrize("form", EACH)
 def test_the_run_is_left_as_it_was(make_run, form) -> None:
     run = make_run("2-D classifier")
     before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
