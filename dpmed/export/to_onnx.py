@@ -66,7 +66,6 @@ def _finish(path: Path, papers: Mapping[str, str]) -> None:
         holder.doc_string = ""
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, dict(papers))
-    model.producer_name = "dpmed"
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 

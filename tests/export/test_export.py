@@ -20,8 +20,12 @@ from dpmed.cli.main import main
 from dpmed.core.errors import ConfigError, ExitCode, MismatchError
 from dpmed.core.folders import RELEASE_FILES, RunFolder
 from dpmed.core.runconfig import RunConfig
+from dpmed.core.specs import ModelSpec
 from dpmed.export import FORMATS, export, proof
-from dpmed.models import build
+from dpmed.export.interface import AXES, Interface
+from dpmed.export.interface import Tensor as End
+from dpmed.export.torchscript import write_torchscript
+from dpmed.models import build, catalogue
 
 ONNX = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")), reason="needs the extra onnx"
@@ -244,3 +248,20 @@ def test_a_torchscript_file_is_a_zip_that_torch_reads_without_dpmed(exported, al
 
 def typed(run: RunFolder, *options: str) -> int:
     return main(["export", str(run.root), "--format", "safetensors", *options])
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", catalogue())
+def test_every_network_of_the_catalogue_can_be_exported(tmp_path: Path, name: str, dims: int) -> None:
+    axes, multiple = ("batch", "channel", *AXES[dims]), 8 if name == "unet" else None
+    ends = {"axes": axes, "size": (32,) * dims, "sides_multiple_of": multiple, "meaning": ""}
+    both = Interface(
+        input=End(name="image", channels=("t1", "flair"), **ends),
+        output=End(name="logits", channels=("tumour",), **ends),
+        spacing_mm=None,
+        normalisation=(),
+        background=0.0,
+    )
+    spec = ModelSpec(name=name, spatial_dims=dims, in_channels=2, out_channels=1, width=4)
+    network = build(spec).eval().requires_grad_(False)
+    assert write_torchscript(tmp_path / "model.ts", network, both, {}).largest_difference < 1e-4
