@@ -73,5 +73,5 @@ def _page(evaluation: "Evaluation") -> Group:
     table.add_column("", style="dim")
     for line in words.lines(evaluation):
         table.add_row(*(escape(cell) for cell in line))
-    below = [*words.explanations(evaluation), words.privacy(evaluation)]
+    below = [*words.explanations(evaluation), words.privacy(evaluation.statement)]
     return Group(table, "", *(escape(text) for text in below))

@@ -19,6 +19,7 @@ from dpmed.cli.failures import as_failure
 from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
 from dpmed.cli.output import Output
+from dpmed.cli.predict import predict
 from dpmed.cli.recipes import recipes
 from dpmed.cli.reidentify import reidentify
 from dpmed.cli.train import train
@@ -29,6 +30,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "train": train,
     "epsilon": epsilon,
     "evaluate": evaluate,
+    "predict": predict,
     "export": export,
 }
 AROUND: dict[str, Callable[..., Any] | typer.Typer] = {

@@ -73,6 +73,11 @@ class RunFolder:
         return self.release / "card.md"
 
     @property
+    def report(self) -> Path:
+        """The page about the run, without anything of single patients."""
+        return self.release / "report.html"
+
+    @property
     def state(self) -> Path:
         """Checkpoints."""
         return self.curator / "state"
@@ -93,5 +98,7 @@ class RunFolder:
         return self.curator / "tensorboard"
 
 
-RELEASE_FILES = frozenset({"model.safetensors", "config.json", "ledger.jsonl", "statement.json", "card.md"})
+RELEASE_FILES = frozenset(
+    {"model.safetensors", "config.json", "ledger.jsonl", "statement.json", "card.md", "report.html"}
+)
 """All that `release/` may hold."""

@@ -4,9 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from dpmed.core.events import Progress
@@ -17,9 +15,9 @@ from dpmed.data.cache import CaseCache
 from dpmed.data.checks import cases_for
 from dpmed.data.draws import places, read_patch, read_slice
 from dpmed.data.pipeline import BACKGROUND
-from dpmed.data.prepared import PreparedCase
 from dpmed.data.spec import task_spec
 from dpmed.data.tensors import PatientTensors, WholeCase
+from dpmed.data.whole import whole_case
 
 
 class PatientDataset:
@@ -74,32 +72,15 @@ class PatientDataset:
     def whole(self, patient: str) -> Iterator[WholeCase]:
         """Every case of a patient, one at a time, neither cropped nor augmented."""
         for case in self._cases[patient]:
-            yield self._whole(case, self._cache.read(case))
+            yield whole_case(case, self._cache.read(case), self.recipe)
 
     def _crop(self, stored: Tensor, position: tuple[int, ...], background: float) -> Tensor:
         if self.recipe.spatial_dims == 2:
             return read_slice(stored, position)
         return read_patch(stored, position, size=self.recipe.image_size, background=background)
 
-    def _whole(self, case: Case, ready: PreparedCase) -> WholeCase:
-        image, regions = ready.image.float(), ready.regions
-        if self.recipe.spatial_dims == 3:
-            image, regions = image[None], regions[None] if regions is not None else None
-        target = regions.float() if regions is not None else torch.tensor([float(case.label or 0)])
-        shown = image[:, 0] if self.recipe.spatial_dims == 2 else image[0, 0]
-        return WholeCase(case, image, target, ready.spacing_mm, _grey(shown, BACKGROUND[case.intensity]))
-
 
 def _generator(seed: int, step: int, patient: str) -> torch.Generator:
     """Random numbers that are this patient's at this step, wherever and whenever they are drawn."""
     digest = hashlib.sha256(f"{seed}/{step}/{patient}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
-
-
-def _grey(image: Float[Tensor, "slice h w"], background: float) -> Float[np.ndarray, "slice height width"]:
-    """Grey values from 0 to 1: air black, the brightest thousandth saturated."""
-    values = image.numpy()
-    low, high = np.quantile(values, (0, 0.999))
-    grey: np.ndarray = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-    grey[values == background] = 0
-    return grey

@@ -7,6 +7,7 @@ back, columns from the patient's right to left. Pictures keep the layout of thei
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from monai.config.type_definitions import KeysCollection
@@ -15,13 +16,14 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-SPACING = "spacing_mm"
+SPACING, AFFINE = "spacing_mm", "affine"
 
 
 class SlicesFirstd(MapTransform):
     """From MONAI's "channel x y z" to "channel slice row column", plain tensors; "channel row column" gets one slice.
 
-    Adds `spacing_mm` in array order, 1.0 where the source has none.
+    Adds `spacing_mm` in array order, 1.0 where the source has none, and `affine`, "4 4" in float64, from slice, row and
+    column to the millimetres of the source (RAS for NIfTI); a picture's are its own rows and columns.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -31,9 +33,10 @@ class SlicesFirstd(MapTransform):
             image: MetaTensor = item[key]
             if image.ndim == 4:
                 item[SPACING] = tuple(float(step) for step in reversed(image.pixdim))
+                item[AFFINE] = image.affine.numpy().astype(np.float64)[:, [2, 1, 0, 3]]
                 item[key] = image.as_tensor().permute(0, 3, 2, 1)
             else:
-                item[SPACING] = (1.0, 1.0, 1.0)
+                item[SPACING], item[AFFINE] = (1.0, 1.0, 1.0), np.eye(4)
                 item[key] = image.as_tensor().unsqueeze(1)
         return item
 
@@ -52,13 +55,14 @@ class FitSlicesd(MapTransform):
         self.size, self.pixel_mm, self.background = tuple(size), pixel_mm, background
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """The item with every key of the wanted size, and `spacing_mm` to match."""
+        """The item with every key of the wanted size, and `spacing_mm` and `affine` to match."""
         item = dict(data)
         depth_mm, *plane_mm = item[SPACING]
         extent_mm = [count * step for count, step in zip(item[self.keys[0]].shape[-2:], plane_mm, strict=True)]
         fitting = max(extent / count for extent, count in zip(extent_mm, self.size, strict=True))
         pixel_mm = self.pixel_mm or (fitting, fitting)
         shape = [max(1, round(extent / step)) for extent, step in zip(extent_mm, pixel_mm, strict=True)]
+        item[AFFINE] = item[AFFINE] @ _from_fitted(item[self.keys[0]].shape[-2:], shape, self.size)
         for key in self.keys:
             item[key] = self._fitted(item[key], shape)
         item[SPACING] = (depth_mm, *pixel_mm)
@@ -71,6 +75,15 @@ class FitSlicesd(MapTransform):
             return _padded(interpolate(image, size=shape, mode="nearest-exact"), self.size, 0)
         smooth = interpolate(image, size=shape, mode="bilinear", antialias=True, align_corners=False)
         return _padded(smooth, self.size, self.background)
+
+
+def _from_fitted(before: Sequence[int], shape: Sequence[int], size: Sequence[int]) -> Float[np.ndarray, "4 4"]:
+    """From rows and columns of a fitted slice to those before: `interpolate` lets outer edges meet, not centres."""
+    steps = np.array([there / wanted for there, wanted in zip(before, shape, strict=True)])
+    margins = np.array([(wanted - there) // 2 for wanted, there in zip(size, shape, strict=True)])
+    back = np.diag([1.0, *steps, 1.0])
+    back[1:3, 3] = (0.5 - margins) * steps - 0.5
+    return back
 
 
 def _padded(image: Tensor, size: tuple[int, ...], value: float) -> Tensor:

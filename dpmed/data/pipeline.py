@@ -11,10 +11,11 @@ import torch
 from monai.data.image_reader import ImageReader, NibabelReader, PILReader
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
-from monai.transforms.intensity.dictionary import NormalizeIntensityd, ScaleIntensityRanged
+from monai.transforms.intensity.array import ScaleIntensityRange
+from monai.transforms.intensity.dictionary import NormalizeIntensityd
 from monai.transforms.spatial.dictionary import Orientationd, Spacingd
 from monai.transforms.transform import MapTransform, Transform
-from monai.transforms.utility.dictionary import ConcatItemsd
+from monai.transforms.utility.dictionary import ConcatItemsd, DeleteItemsd
 
 from dpmed.core.labels import LabelScheme
 from dpmed.core.manifest import Case, Intensity
@@ -25,6 +26,7 @@ VERSION = 1
 """Raised whenever the same files would give other tensors, so that no old cache is read."""
 
 IMAGE, REGIONS = "image", "regions"
+PIECE = 16
 BACKGROUND: dict[Intensity, float] = {"hounsfield": -1.0, "display": -1.0, "arbitrary": 0.0}
 """The value of air after normalisation."""
 
@@ -45,6 +47,21 @@ def _read(name: str) -> MetaTensor:
     voxels, about = reader.get_data(reader.read(name))
     affine = torch.as_tensor(about.get("affine", np.eye(4)))
     return MetaTensor(torch.as_tensor(voxels.astype(np.float32))[None], affine=affine)
+
+
+class PieceByPieced(MapTransform):
+    """A transform of each voxel by itself, a few slices at once and in place: whole scans of CT are large."""
+
+    def __init__(self, voxelwise: Transform) -> None:
+        super().__init__(IMAGE)
+        self.voxelwise = voxelwise
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The item with its image transformed."""
+        image = data[IMAGE]
+        for piece in image.as_tensor().split(PIECE, dim=-1):
+            piece.copy_(self.voxelwise(piece))
+        return dict(data)
 
 
 class Regionsd(MapTransform):
@@ -86,7 +103,8 @@ def pipeline(case: Case, folder: Path, recipe: DataRecipe, scheme: LabelScheme |
     """
     files = files_of(case, recipe, scheme)
     transforms = [*_loaded(case, list(files)), *_resampled(list(files), recipe)]
-    transforms += [ConcatItemsd(list(recipe.modalities), name=IMAGE), _normalised(case.intensity, recipe)]
+    transforms += [ConcatItemsd(list(recipe.modalities), name=IMAGE), DeleteItemsd(list(recipe.modalities))]
+    transforms.append(_normalised(case.intensity, recipe))
     made = [IMAGE] if scheme is None else [IMAGE, REGIONS]
     transforms.append(SlicesFirstd(made))
     if scheme is not None:
@@ -115,4 +133,4 @@ def _normalised(intensity: Intensity, recipe: DataRecipe) -> Transform:
     if intensity == "arbitrary":
         return NormalizeIntensityd(IMAGE, nonzero=True, channel_wise=True)
     low, high = recipe.window_hu if intensity == "hounsfield" else (0, 255)
-    return ScaleIntensityRanged(IMAGE, a_min=low, a_max=high, b_min=-1, b_max=1, clip=True)
+    return PieceByPieced(ScaleIntensityRange(a_min=low, a_max=high, b_min=-1, b_max=1, clip=True))

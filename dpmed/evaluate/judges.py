@@ -69,7 +69,7 @@ class Classifier:
         return ClassifiedCase(
             case=whole.case.case,
             label=int(whole.target.item()),
-            probability=min(float(rated.double().mean()), 1.0),
+            probability=inference.mean_probability(rated),
             slice=int(rated.argmax()) if rates_slices else len(whole.display) // 2,
         )
 

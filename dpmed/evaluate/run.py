@@ -11,13 +11,15 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import RunFolder
-from dpmed.core.manifest import Split
+from dpmed.core.manifest import Manifest, Split
 from dpmed.core.specs import Device
 from dpmed.evaluate import pictures, words
 from dpmed.evaluate.card import write_card
 from dpmed.evaluate.fit import Subject, fit
 from dpmed.evaluate.inference import load_weights
 from dpmed.evaluate.judges import Classifier, Judge, Segmenter
+from dpmed.evaluate.report.gallery import exhibits
+from dpmed.evaluate.report.page import write_reports
 from dpmed.evaluate.results import Evaluation
 
 EvaluateEvent = Note | Progress | Evaluation
@@ -47,6 +49,7 @@ def evaluate(
         evaluation = _evaluation(subject, judge, judged, split=split, device=place)
         write_atomic(folder / RESULTS, evaluation.to_json())
         pictures.save(judge.picture(judged, subject.dataset), folder / PICTURES)
+        write_reports(run, Manifest.load(data), evaluation, exhibits(judge, judged, subject.dataset), folder)
     _update_card(run, evaluation)
     yield evaluation
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from dpmed.core.specs import Statement
 from dpmed.evaluate.results import ClassificationScores, Evaluation, Interval, SegmentationScores
 
 OUTSIDE = "Measured on held-out patients, whom the privacy guarantee does not cover."
@@ -49,9 +50,8 @@ def explanations(evaluation: Evaluation) -> tuple[str, ...]:
     return (how, *evaluation.notes, OUTSIDE)
 
 
-def privacy(evaluation: Evaluation) -> str:
+def privacy(said: Statement) -> str:
     """The guarantee of the weights in one line; the whole of it stands in release/."""
-    said = evaluation.statement
     if said.epsilon is None:
         return said.words
     return (

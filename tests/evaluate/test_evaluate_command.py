@@ -52,7 +52,7 @@ def test_results_and_pictures_stay_in_curator(judged) -> None:
     _, one = judged
     assert typed(one, "--quiet") == ExitCode.DONE
     folder = one.run.curator / "evaluate-test"
-    assert {path.name for path in folder.iterdir()} == {"evaluation.json", "cases.png"}
+    assert {path.name for path in folder.iterdir()} == {"evaluation.json", "cases.png", "report.html"}
     assert {path.name for path in one.run.release.iterdir()} == RELEASE_FILES
 
 
