@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from dpmed.core.labels import LabelScheme
 from dpmed.core.recipe import DataRecipe
 from dpmed.core.runconfig import RunConfig
 from dpmed.evaluate.inference import OVERLAP, PATCHES_AT_ONCE, SLICES_AT_ONCE
 from dpmed.export.interface import background, is_ct
+from dpmed.predict.back import labelled
 
 Json = dict[str, Any]
 IMAGE, ANSWER = "image", "pred"
@@ -92,26 +95,20 @@ def _classifying(data: DataRecipe) -> Json:
 
 def _masks(config: RunConfig) -> list[Json]:
     assert config.label_scheme is not None, "a segmentation run has a label scheme"
-    labels, order = painting(config.label_scheme)
-    saving = {"output_dtype": "$torch.uint8", "output_postfix": "labels", "resample": False, "separate_folder": False}
+    labels = by_code(config.label_scheme)
+    dtype = "$torch.uint8" if max(labels) < 256 else "$torch.int16"
+    saving = {"output_dtype": dtype, "output_postfix": "labels", "resample": False, "separate_folder": False}
     return [
-        {"_target_": "scripts.volume.Labelsd", "keys": ANSWER, "image_key": IMAGE, "labels": labels, "order": order},
+        {"_target_": "scripts.volume.Labelsd", "keys": ANSWER, "image_key": IMAGE, "labels": labels},
         {"_target_": "SaveImaged", "keys": ANSWER, "output_dir": "@output_dir", **saving},
     ]
 
 
-def painting(scheme: LabelScheme) -> tuple[list[int], list[int]]:
-    """A label for each region, and the order in which to paint them, the larger first.
-
-    A region's label is one that no region painted after it has: for BraTS oedema, necrosis, enhancing tumour.
-    """
-    regions = [set(labels) for labels in scheme.regions.values()]
-    order = sorted(range(len(regions)), key=lambda index: -len(regions[index]))
-    labels = [0] * len(regions)
-    for place, index in enumerate(order):
-        later = set().union(*(regions[other] for other in order[place + 1 :]))
-        labels[index] = min(regions[index] - later or regions[index])
-    return labels, order
+def by_code(scheme: LabelScheme) -> list[int]:
+    """The label of every set of regions, as `dpmed predict` chooses it; the first region is the lowest bit."""
+    codes, bits = np.arange(2 ** len(scheme.regions)), np.arange(len(scheme.regions))
+    regions = (codes[None] >> bits[:, None]) & 1 == 1
+    return [int(label) for label in labelled(regions[:, :, None, None], scheme).ravel()]
 
 
 def _table() -> Json:

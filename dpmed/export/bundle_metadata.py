@@ -6,7 +6,6 @@ from typing import Any
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Statement
 from dpmed.evaluate.card import ANSWERS
-from dpmed.export.bundle_config import painting
 from dpmed.export.interface import Interface, Tensor, is_ct
 
 Json = dict[str, Any]
@@ -53,10 +52,11 @@ def _description(config: RunConfig) -> str:
 
 
 def _classes(config: RunConfig) -> str:
+    """What every label of the map says: in which regions its voxels are."""
     assert config.label_scheme is not None, "a segmentation run has a label scheme"
-    labels, _ = painting(config.label_scheme)
-    pairs = zip(labels, config.task.outputs, strict=True)
-    return "0 background, " + ", ".join(f"{label} {name}" for label, name in pairs) + "; the smaller region on top"
+    regions = config.label_scheme.regions.items()
+    held = {label: [name for name, labels in regions if label in labels] for label in config.label_scheme.labels}
+    return ", ".join(f"{label} {' and '.join(names) or 'background'}" for label, names in sorted(held.items()))
 
 
 def _input(config: RunConfig, tensor: Tensor) -> Json:

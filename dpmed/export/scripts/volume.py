@@ -103,28 +103,34 @@ def _back(before: Sequence[int], shape: Sequence[int], *, margins: Sequence[int]
 class Labelsd(MapTransform):
     """From logits of regions on the network's grid to one map of labels on the grid of the file.
 
-    `labels` gives every region its number, in the order of the channels. Regions are painted in `order`, the smaller
-    over the larger that holds it.
+    Probabilities are interpolated linearly, the outermost values reaching one voxel further, and cut at one half. A
+    voxel's code has a bit for every region that it lies in; `labels` has a label for every code.
     """
 
-    def __init__(self, keys: str, *, image_key: str, labels: Sequence[int], order: Sequence[int]) -> None:
+    def __init__(self, keys: str, *, image_key: str, labels: Sequence[int]) -> None:
         super().__init__(keys)
-        self.image_key, self.labels, self.order = image_key, labels, order
+        self.image_key, self.labels = image_key, torch.tensor(labels, dtype=torch.int16)
         self._resample = SpatialResample(mode="bilinear", padding_mode="zeros", dtype="float32")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The item with every key on the grid of the file."""
         item = dict(data)
         image: MetaTensor = item[self.image_key]
-        grid, shape = image.meta["original_affine"], image.meta["spatial_shape"]
         for key in self.keys:
-            logits = MetaTensor(_plain(item[key]), affine=image.affine)
-            regions = _plain(self._resample(logits, dst_affine=grid, spatial_size=[int(side) for side in shape])) > 0
-            map_of_labels = torch.zeros(1, *regions.shape[1:], dtype=torch.uint8)
-            for region in self.order:
-                map_of_labels[0][regions[region]] = self.labels[region]
-            item[key] = _placed(map_of_labels, grid, image)
+            regions = self._on_the_file(torch.sigmoid(_plain(item[key])), image) > 0.5
+            code = torch.zeros(regions.shape[1:], dtype=torch.int32)
+            for bit, region in enumerate(regions.cpu()):
+                code += region.to(torch.int32) << bit
+            item[key] = _placed(self.labels[code][None], image.meta["original_affine"], image)
         return item
+
+    def _on_the_file(self, regions: Tensor, image: MetaTensor) -> Tensor:
+        framed = pad(regions[None], (1, 1, 1, 1, 1, 1), mode="replicate")[0]
+        before = torch.eye(4, dtype=torch.float64)
+        before[:3, 3] = -1
+        seen = MetaTensor(framed, affine=image.affine.cpu() @ before)
+        shape = [int(side) for side in image.meta["spatial_shape"]]
+        return _plain(self._resample(seen, dst_affine=image.meta["original_affine"], spatial_size=shape))
 
 
 class MeanProbability(Inferer):
