@@ -21,7 +21,7 @@ test: .venv/installed
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile
 
 test-ipu-env: .venv/installed .venv-ipu/installed
-	DPMED_IPU_PYTHON=$(CURDIR)/.venv-ipu/bin/python $(BIN)/pytest tests/ipu/test_ipu_backend.py tests/ipu/test_train_on_ipu.py
+	DPMED_IPU_PYTHON=$(CURDIR)/.venv-ipu/bin/python $(BIN)/pytest tests/ipu
 
 .venv-ipu/installed:
 	$(IPU_PYTHON) -m venv .venv-ipu

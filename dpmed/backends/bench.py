@@ -26,6 +26,8 @@ CLIP = ClippingSpec(l2_clip_norm=0.1)
 AGREEMENT = 1e-2
 """Relative distance allowed between sums in float32; rounding across the kink of a ReLU stays below."""
 ORDINARY = "ordinary PyTorch"
+PEAKS = 3
+"""Steps whose peak memory is measured."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,10 @@ def bench_engines(
 def _bench(
     name: str, case: Case, batch: int, *, images: int, rounds: int, device: str
 ) -> Iterator[Progress | Note | Row]:
-    torch.manual_seed(0)
-    model = case.network().to(device)
-    patients = [
-        PatientTensors(patient.inputs.to(device), patient.targets.to(device))
-        for patient in synthetic_patients(
-            case.task, channels=case.channels, size=case.size, draws=images, patients=batch
-        )
-    ]
-    ways = _ways(model, loss_function(case.task), patients)
+    ways = ways_to_step(case, batch=batch, images=images, device=device)
     yield from _agreeing(name, ways)
-    peaks = {way: peak_bytes(step, device) for way, step in ways.items()}
+    peaks = {way: _peak(step, device) for way, step in ways.items()}
+    parameters = sum(weight.numel() for weight in case.network().parameters())
     taken: dict[str, list[float]] = defaultdict(list)
     for turn in range(rounds):
         for number, (way, step) in enumerate(ways.items()):
@@ -85,7 +80,7 @@ def _bench(
         median = statistics.median(seconds)
         yield Row(
             model=name,
-            parameters=sum(weight.numel() for weight in model.parameters()),
+            parameters=parameters,
             engine=way,
             batch=batch,
             images_per_patient=images,
@@ -101,12 +96,21 @@ def _bench(
 Step = Callable[[], Mapping[str, Tensor]]
 
 
-def _ways(model: nn.Module, loss: LossFunction, patients: list[PatientTensors]) -> dict[str, Step]:
-    """The ordinary step first. Peers know one image a patient."""
+def ways_to_step(case: Case, *, batch: int, images: int, device: str, fused: Engine | None = None) -> dict[str, Step]:
+    """The ordinary step first. Peers know one image a patient. `fused` takes the place of a new engine of that name."""
+    torch.manual_seed(0)
+    model, loss = case.network().to(device), loss_function(case.task)
+    patients = [
+        PatientTensors(patient.inputs.to(device), patient.targets.to(device))
+        for patient in synthetic_patients(
+            case.task, channels=case.channels, size=case.size, draws=images, patients=batch
+        )
+    ]
     ways: dict[str, Step] = {ORDINARY: partial(_ordinary, model, loss, patients)}
     for name in ("nano", "vmap", "fused"):
-        ways[name] = partial(_own, engine(name), model, loss, patients)
-    if len(patients[0].inputs) == 1:
+        run = fused if fused and name == "fused" else engine(name)
+        ways[name] = partial(_own, run, model, loss, patients)
+    if images == 1:
         ways |= {name: peer(model, loss, patients, CLIP) for name, peer in PEERS.items()}
     return ways
 
@@ -143,6 +147,12 @@ def _agreeing(name: str, ways: dict[str, Step]) -> Iterator[Note]:
 
 def _norm(values: Mapping[str, Tensor]) -> float:
     return float(torch.stack([value.double().square().sum() for value in values.values()]).sum().sqrt())
+
+
+def _peak(step: Step, device: str) -> int | None:
+    """The median of some steps: what earlier ones left in pieces moves each a little."""
+    peaks = [peak_bytes(step, device) for _ in range(PEAKS)]
+    return sorted(peak for peak in peaks if peak is not None)[PEAKS // 2] if None not in peaks else None
 
 
 def _seconds(step: Step, device: str) -> float:

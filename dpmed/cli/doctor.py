@@ -9,7 +9,7 @@ from rich.table import Table
 
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
-from dpmed.core.errors import ExitCode
+from dpmed.core.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from dpmed.backends.devices import DeviceState
@@ -22,8 +22,11 @@ TOLD = ("python", "dpmed", "torch", "monai", "opacus", "dp_accounting", "pydicom
 
 def doctor(
     ipu: Annotated[
-        bool, typer.Option("--ipu", help="Also let PopTorch train, on Graphcore's simulator and on a device.")
+        bool, typer.Option("--ipu", help="Also let PopTorch compile and train, on its simulator and on a device.")
     ] = False,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="With --ipu: do so with this recipe, not with a small network.")
+    ] = "",
     ipu_python: Annotated[str, typer.Option("--ipu-python", help="The interpreter that has PopTorch.")] = "",
     json: Json = False,
     quiet: Quiet = False,
@@ -31,17 +34,18 @@ def doctor(
 ) -> int:
     """What this machine can do, and what is missing for the rest."""
     output = Output("doctor", json=json, quiet=quiet, verbose=verbose)
+    if recipe and not ipu:
+        raise ConfigError("--recipe says what --ipu compiles", hint="add --ipu")
     from dpmed.core.machine import machine, packages
 
     found = packages()
     missing = [name for name, version in found.versions.items() if version is None]
     here = machine(Path.cwd())
     devices = {} if "torch" in missing else _devices()
-    tried = _levels(ipu_python) if ipu and not missing else ()
+    tried = _levels(ipu_python, recipe) if ipu and not missing else ()
     table = _table(devices, here, found, verbose=verbose)
     for level in tried:
-        speed = f"passed, {level.patients_per_second} patients/s" if level.passed else escape(level.reason)
-        table.add_row(_mark(level.passed), f"IPU {level.level}", f"{level.where}: {speed}")
+        table.add_row(_mark(level.passed), f"IPU {level.level}", f"{level.where}: {escape(_outcome(level))}")
     output.show(table)
     payload = {
         "devices": {name: state.model_dump() for name, state in devices.items()},
@@ -58,11 +62,26 @@ def doctor(
     return int(ExitCode.DEVICE if ipu and not any(level.passed for level in tried) else ExitCode.DONE)
 
 
-def _levels(python: str) -> "tuple[Level, ...]":
-    from dpmed.backends.ipu.levels import levels
+def _levels(python: str, name: str) -> "tuple[Level, ...]":
+    from dpmed.backends.ipu.levels import SMALL, levels
+    from dpmed.core.recipe import load_recipe
     from dpmed.core.specs import HardwareFlags
 
-    return levels(HardwareFlags(ipu_python=python))
+    if not name:
+        return levels(HardwareFlags(ipu_python=python), SMALL)
+    from dpmed.engine.ipu_estimate import case_of
+
+    recipe = load_recipe(name)
+    flags = recipe.hardware.model_copy(update={"ipu_python": python or recipe.hardware.ipu_python})
+    return levels(flags, case_of(recipe))
+
+
+def _outcome(level: "Level") -> str:
+    if not level.passed:
+        return f"{level.reason} ({level.hint})" if level.hint else level.reason
+    if level.patients_per_second is None:
+        return f"fits, compiled in {level.compile_seconds} s; nothing was run"
+    return f"passed its self-test, {level.patients_per_second} patients/s"
 
 
 def _devices() -> dict[str, "DeviceState"]:

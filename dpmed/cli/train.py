@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dpmed.cli.dry_run import as_table, require_place, show_estimate, show_plan
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Meter, Output
 from dpmed.core.choices import Device
@@ -17,7 +18,7 @@ from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.folders import RunFolder
 
 if TYPE_CHECKING:
-    from dpmed.engine import Estimate, TrainDone, TrainRequest
+    from dpmed.engine import TrainDone, TrainRequest
 
 
 def train(
@@ -33,6 +34,9 @@ def train(
     init: Annotated[Path | None, typer.Option(help="Start from these public weights (safetensors).")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change any recipe key.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and what it would cost.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --dry-run --device ipu: draw the plan as PNG, SVG or PDF.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     seed: Annotated[int, typer.Option(help="Governs initial weights and augmentation, never sampling or noise.")] = 0,
     demo_seed: Annotated[
@@ -60,7 +64,9 @@ def train(
     if init is not None and not init.is_file():
         raise ConfigError("the file of --init does not exist", hint="give a .safetensors file")
 
-    from dpmed.engine import TrainRequest, estimate
+    is_plan = dry_run and loaded.hardware.device == "ipu"
+    require_place(plot, is_plan=is_plan)
+    from dpmed.engine import TrainRequest
     from dpmed.engine import train as run_training
 
     request = TrainRequest(
@@ -74,8 +80,11 @@ def train(
         init=init,
         tensorboard=tensorboard,
     )
+    if is_plan:
+        show_plan(output, request, plot)
+        return
     if dry_run:
-        _show_estimate(output, request, estimate(request))
+        show_estimate(output, request)
         return
     with stopping_gently(output) as should_stop, output.progress() as meter:
         try:
@@ -136,42 +145,6 @@ def _live(event: "StepDone") -> str:
     return f"{spent}  {event.patients_per_second:.0f} patients/s"
 
 
-def _show_estimate(output: Output, request: "TrainRequest", estimate: "Estimate") -> None:
-    spec = estimate.spec
-    lines = {
-        "device, engine": f"{estimate.device}, {estimate.engine}",
-        "patients": f"{estimate.patients}, each in a step with probability {spec.sample_rate / spec.bands:.4f}",
-        "model": f"{request.recipe.model.name}, {estimate.parameters:,} parameters",
-        "steps": f"{spec.steps}",
-        "epsilon": "none: no guarantee" if estimate.epsilon is None else _spent(estimate.epsilon, spec.delta),
-        "noise multiplier, clip norm": f"{spec.noise_multiplier:.3f}, {spec.clipping.l2_clip_norm}",
-        "time": f"about {estimate.seconds / 60:.1f} minutes (measured on synthetic patients)",
-        "memory": f"at least {estimate.peak_memory_bytes / 2**20:.0f} MiB",
-    }
-    output.show(_table(lines))
-    output.finish(
-        {
-            "run": str(request.run.root),
-            "dry_run": True,
-            "steps": spec.steps,
-            "epsilon": estimate.epsilon,
-            "delta": spec.delta,
-            "noise_multiplier": spec.noise_multiplier,
-            "sample_rate": spec.sample_rate,
-            "clip_norm": spec.clipping.l2_clip_norm,
-            "unit": spec.unit,
-            "neighbouring": spec.neighbouring,
-            "device": estimate.device,
-            "engine": estimate.engine,
-            "seconds": estimate.seconds,
-            "patients_per_second": spec.expected_batch_size * spec.steps / estimate.seconds,
-            "valid": estimate.epsilon is not None and request.demo_seed is None,
-            "peak_memory_bytes": estimate.peak_memory_bytes,
-        },
-        next_command="the same command without --dry-run",
-    )
-
-
 def _show_done(output: Output, request: "TrainRequest", done: "TrainDone") -> None:
     words = done.statement
     lines = {
@@ -182,7 +155,7 @@ def _show_done(output: Output, request: "TrainRequest", done: "TrainDone") -> No
         "peak memory": f"{done.peak_memory_bytes / 2**20:.0f} MiB",
         "privacy": words.words,
     }
-    output.show(_table(lines))
+    output.show(as_table(lines))
     output.finish(
         {
             "run": str(request.run.root),
@@ -204,18 +177,3 @@ def _show_done(output: Output, request: "TrainRequest", done: "TrainDone") -> No
         },
         next_command=f"dpmed evaluate {request.run.root} --data {request.data}",
     )
-
-
-def _spent(epsilon: float, delta: float) -> str:
-    return f"{epsilon:.3f} at delta {delta:g} per patient (add-or-remove-one, PLD)"
-
-
-def _table(lines: dict[str, str]) -> Any:
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, value in lines.items():
-        table.add_row(name, value)
-    return table

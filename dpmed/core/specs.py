@@ -12,6 +12,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+PowerOfTwo = Literal[1, 2, 4, 8, 16, 32, 64]
+"""As IPUs come together, and as many as one program can have."""
 
 Unit = Literal["patient"]
 Promised = Literal["add-or-remove-one"]
@@ -129,6 +131,8 @@ class HardwareFlags(Record):
 
     For IPUs alone: `float16`, the interpreter that has PopTorch, patients a call, Graphcore's simulator in place of a
     device, a folder for compiled programs, and the share of a tile's memory that its convolutions may use (0: theirs).
+    `ipu_count` IPUs hold one copy of the network, one after the other; `ipu_workers` copies take patients side by side;
+    `ipu_recompute` makes activations again in the backward pass, to keep fewer.
     """
 
     device: Device = "auto"
@@ -144,6 +148,9 @@ class HardwareFlags(Record):
     ipu_model: bool = False
     ipu_cache: str = ""
     ipu_memory_proportion: Annotated[float, Field(ge=0, le=1)] = 0.0
+    ipu_count: PowerOfTwo = 1
+    ipu_workers: Count = 1
+    ipu_recompute: bool = False
 
 
 class ModelSpec(Record):

@@ -1,7 +1,8 @@
 """What a dataset asks of a network."""
 
 from dpmed.core.errors import ConfigError
-from dpmed.core.manifest import Manifest
+from dpmed.core.labels import label_scheme
+from dpmed.core.manifest import Manifest, Task
 from dpmed.core.recipe import Recipe
 from dpmed.core.specs import ModelSpec, TaskSpec
 
@@ -21,12 +22,24 @@ def task_spec(manifest: Manifest) -> TaskSpec:
     return TaskSpec(kind="segmentation", outputs=tuple(manifest.label_scheme.regions))
 
 
+def usual_task(task: Task) -> TaskSpec:
+    """What most datasets of a task ask for, where there is none at hand: tumours have the regions of BraTS."""
+    if task == "covid-ct":
+        return TaskSpec(kind="classification", outputs=("covid",))
+    return TaskSpec(kind="segmentation", outputs=tuple(label_scheme("brats").regions))
+
+
 def model_spec(recipe: Recipe, manifest: Manifest) -> ModelSpec:
     """The recipe's network with an input per modality and an output per logit."""
+    return model_for(recipe, task_spec(manifest))
+
+
+def model_for(recipe: Recipe, task: TaskSpec) -> ModelSpec:
+    """The recipe's network for a task."""
     return ModelSpec(
         name=recipe.model.name,
         spatial_dims=recipe.data.spatial_dims,
         in_channels=len(recipe.data.modalities),
-        out_channels=len(task_spec(manifest).outputs),
+        out_channels=len(task.outputs),
         width=recipe.model.width,
     )

@@ -28,12 +28,16 @@ class Prepared:
     device: str
 
 
-def prepare(request: TrainRequest) -> Prepared:
-    """Check and bind a request. Raises `ConfigError`, `NoInputError` or `DeviceError` with the cure."""
+def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
+    """Check and bind a request. Raises `ConfigError`, `NoInputError` or `DeviceError` with the cure.
+
+    While `planning`, the device need not be here.
+    """
     if request.tensorboard:
         curves.check_installed()
     recipe = _repeatable(request.recipe) if request.demo_seed is not None else request.recipe
-    device = resolve_device(recipe.hardware.device, recipe.hardware)
+    flags = recipe.hardware
+    device = flags.device if planning else resolve_device(flags.device, flags)
     manifest = Manifest.load(request.data)
     if manifest.task != recipe.task:
         raise ConfigError(

@@ -50,6 +50,9 @@ OTHER = {
     "hardware.ipu_model": ("true", True),
     "hardware.ipu_cache": ("programs", "programs"),
     "hardware.ipu_memory_proportion": ("0.1", 0.1),
+    "hardware.ipu_count": ("4", 4),
+    "hardware.ipu_workers": ("2", 2),
+    "hardware.ipu_recompute": ("true", True),
 }
 
 NEEDS = {
@@ -128,6 +131,8 @@ def test_a_word_like_no_other_gets_no_suggestion():
         "data.modalities=[]",
         "optimizer.momentum=1.0",
         "hardware.device=tpu",
+        "hardware.ipu_count=3",
+        "hardware.ipu_workers=0",
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_key_in_one_short_line(setting):

@@ -78,6 +78,36 @@ def test_a_mutant_that_shows_late(design_p, patients, monkeypatch, name):
     assert abs(norms[-1] - norm) > 1e-3
 
 
+class Tally(torch.nn.Module):
+    """Two sums of one shape that stay on the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("once", torch.zeros(1))
+        self.register_buffer("squared", torch.zeros(1))
+
+    def forward(self, scan):
+        self.once.add_(scan)
+        self.squared.add_(scan * scan)
+        return scan + 0
+
+
+def tallied(poptorch):
+    model = Tally()
+    run = poptorch.inferenceModel(model, poptorch.Options().useIpuModel(True).deviceIterations(10))
+    run(torch.arange(10) + 0.123456)
+    run.copyWeightsToHost()
+    return [tensor.clone() for tensor in model.buffers()]
+
+
+@pytest.mark.parametrize("name", names("BUFFERS"))
+def test_each_mutant_of_buffers_changes_what_they_hold(poptorch, monkeypatch, name):
+    honest = tallied(poptorch)
+    torch.testing.assert_close(honest, [torch.tensor([46.23456]), torch.tensor([296.263466])])
+    monkeypatch.setenv("DPMED_STANDIN_MUTANT", name)
+    assert differ(tallied(poptorch), honest)
+
+
 def test_a_mutant_that_does_not_exist_is_an_error(poptorch, design_p, patients, monkeypatch):
     monkeypatch.setenv("DPMED_STANDIN_MUTANT", "clip-before-breakfast")
     with pytest.raises(ValueError, match="there is no such mutant"):
@@ -86,7 +116,7 @@ def test_a_mutant_that_does_not_exist_is_an_error(poptorch, design_p, patients, 
 
 def test_every_mutant_is_told_of(poptorch):
     text = README.read_text()
-    for kind in ("ARITHMETIC", "TRAFFIC", "FAILURES"):
+    for kind in ("ARITHMETIC", "BUFFERS", "TRAFFIC", "FAILURES"):
         for name in names(kind):
             assert f"| `{name}` |" in text
 

@@ -1,5 +1,7 @@
 """Outputs, machines and executables of the stand-in."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -19,7 +21,8 @@ class Line(nn.Module):
         for block in self.blocks:
             with block:
                 made = made + 0
-        return made, self.mark(made, "mean")
+        with self.blocks[-1] if self.blocks else nullcontext():
+            return made, self.mark(made, "mean")
 
 
 @pytest.fixture
@@ -117,6 +120,17 @@ def test_shards_need_no_accumulation(poptorch, line):
     line(lambda options: options.setExecutionStrategy(poptorch.ShardedExecution()), ipus=(0, 1))(SCANS)
 
 
+def test_an_operator_after_a_block_has_no_place(poptorch):
+    class Shifted(nn.Module):
+        def forward(self, scan):
+            with poptorch.Block("part0", ipu_id=0):
+                made = scan * 2
+            return made + 1
+
+    with pytest.raises(poptorch.Error, match="No active Block"):
+        poptorch.inferenceModel(Shifted(), poptorch.Options().useIpuModel(True))(SCANS)
+
+
 def test_a_strategy_knows_its_blocks(poptorch, line):
     strategy = poptorch.ShardedExecution(poptorch.Stage("part0").ipu(1), poptorch.Stage("other"))
     with pytest.raises(AssertionError, match="Unknown Block 'part1'"):
@@ -158,6 +172,15 @@ def test_an_offline_target_compiles_and_never_runs(line, tmp_path):
     assert not run.isAttachedToDevice()
     with pytest.raises(AssertionError, match="offline device"):
         run(SCANS)
+
+
+def test_an_offline_target_is_no_ipu_model(poptorch, line, monkeypatch):
+    with pytest.raises(poptorch.Error, match="not supported for the IPU model"):
+        line(lambda options: options.useOfflineIpuTarget(2)).compile(SCANS)
+    monkeypatch.setenv("POPTORCH_IPU_MODEL", "1")
+    with pytest.raises(poptorch.Error, match="not supported for the IPU model"):
+        line(lambda options: options.useOfflineIpuTarget(2), model=False).compile(SCANS)
+    line(lambda options: options.useIpuModel(False).useOfflineIpuTarget(2), model=False).compile(SCANS)
 
 
 def test_an_executable_is_loaded_into_the_model_it_was_made_of(poptorch, line, tmp_path):

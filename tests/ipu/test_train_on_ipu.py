@@ -57,15 +57,23 @@ def test_an_sdk_without_poptorch_ends_with_7(covid_dataset, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_doctor_says_which_level_passed(capsys, monkeypatch):
+def test_a_run_over_several_ipus_that_loses_a_worker_takes_no_step_with_it_and_goes_on(
+    covid_dataset, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("PYTHONPATH", str(STANDIN))
-    assert main(["doctor", "--ipu", "--ipu-python", PYTHON, "--json"]) == 0
-    simulator, device = json.loads(capsys.readouterr().out)["ipu_levels"]
-    assert simulator["passed"] and simulator["patients_per_second"] > 0
-    assert not device["passed"] and device["reason"]
-
-
-def test_the_doctor_without_an_sdk_ends_with_7(capsys, monkeypatch):
-    monkeypatch.delenv("POPLAR_SDK_ENABLED", raising=False)
-    assert main(["doctor", "--ipu"]) == 7
-    assert "no Poplar SDK" in capsys.readouterr().out
+    monkeypatch.setenv("DPMED_STANDIN_MUTANT", "dies-later")
+    there = ["--set", f"hardware.ipu_python={PYTHON}", "--set", "hardware.ipu_model=true", "--steps", "6"]
+    there += ["--set", "hardware.ipu_workers=2", "--set", "hardware.ipu_device_iterations=2"]
+    there += ["--set", "hardware.ipu_count=2", "--set", "privacy.clipping=per-layer"]
+    words = [*_words(covid_dataset, tmp_path / "run", *there), "--json"]
+    assert main(words) == 7
+    assert "ended" in json.loads(capsys.readouterr().out)["error"]
+    ledger = tmp_path / "run" / "release" / "ledger.jsonl"
+    paid, steps = ledger.read_text(), (tmp_path / "run" / "curator" / "metrics.jsonl").read_text()
+    assert 0 < paid.count('"step"') == steps.count('"step"') < 6
+    monkeypatch.delenv("DPMED_STANDIN_MUTANT")
+    assert main([*words, "--resume"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["steps"], answer["valid"]) == (6, True)
+    assert "4 simulated IPUs" in answer["engine"]
+    assert ledger.read_text().startswith(paid)

@@ -16,6 +16,8 @@ class Chooser:
 
     def __init__(self) -> None:
         self.chosen: dict[Hashable, str] = {}
+        self.plans: dict[Hashable, tuple[str, int]] = {}
+        """What a layer made of it for one size of chunk: a way, and for how many patients at once."""
 
     def fastest(self, case: Hashable, ways: dict[str, Callable[[], object]]) -> str:
         """The name of the way that takes least time; `ways` do their work on the data at hand."""

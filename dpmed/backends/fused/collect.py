@@ -1,23 +1,20 @@
 """What one backward leaves behind: each patient's gradient, or its norm and what the weighted sum needs later."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dpmed.backends.fused.room import Room
 from dpmed.backends.precision import raised
 
 PerPatient = Float[Tensor, "patient *shape"]
 Squares = Float[Tensor, "patient"]
 
 
-MOST_PAIRS = 1 << 24
-"""Pairs of positions whose inner products are held at once."""
-SPARE_VALUES = 1 << 23
-"""What a layer may always lay out beside its input and output; beyond, not more than these two hold."""
 MOST_STACKED = 4096
 """Values of a weight that are copied to be treated together with others: a kernel's start costs more than the copy."""
 
@@ -43,6 +40,10 @@ class Collector:
     draws: int
     kept: dict[str, PerPatient] = field(default_factory=dict)
     later: dict[str, Later] = field(default_factory=dict)
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.patients)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,7 +53,16 @@ class Collector:
     def keep(self, name: str, gradient: PerPatient) -> None:
         """Add to every patient's gradient of a weight, in the precision of sums."""
         gradient = raised(gradient)
-        self.kept[name] = self.kept[name] + gradient if name in self.kept else gradient
+        if name in self.kept:
+            gradient = self.kept[name] + gradient
+        else:
+            self.room.take(gradient.numel() - gradient.numel() // self.patients)
+        self.kept[name] = gradient
+
+    def put_off(self, name: str, later: Later, holding: int) -> None:
+        """Leave a weight's sum for later, holding so many values until then."""
+        self.room.take(holding)
+        self.later[name] = later
 
     def over_draws(self, values: Float[Tensor, "image *shape"]) -> PerPatient:
         """Added up over each patient's images."""
@@ -69,24 +79,27 @@ class Collector:
             norms |= zip(alike, torch.linalg.vector_norm(self._stacked(alike), dim=2), strict=True)
         return torch.stack([norms[name] for name in names]).square()
 
-    def weighted(self, factors: Mapping[str, Float[Tensor, "patient"]]) -> dict[str, Tensor]:
-        """For every weight, the sum over patients of their gradients. A factor of zero drops a patient.
+    def weighted(self, factors: Mapping[str, Float[Tensor, "patient"]]) -> Iterator[tuple[str, Tensor]]:
+        """For every weight, the sum over patients of their gradients, which are let go of one after another.
 
-        Zero times infinity is not a number: who has no factor is left out, not multiplied.
+        A factor of zero drops a patient. Zero times infinity is not a number: who has no factor is left out, not
+        multiplied.
         """
         is_whole = bool(torch.stack(list(factors.values())).all())
-        total = {
-            name: self.later[name].weighted(factor, None if is_whole else factor.nonzero().squeeze(1))
-            for name, factor in factors.items()
-            if name in self.later
-        }
+        for name in list(self.later):
+            factor = factors[name]
+            yield name, self.later.pop(name).weighted(factor, None if is_whole else factor.nonzero().squeeze(1))
         for alike in self._alike(list(factors)):
-            rows, gradients = torch.stack([factors[name] for name in alike]).unsqueeze(1), self._stacked(alike)
-            if not is_whole:
-                gradients = gradients.masked_fill((rows == 0).transpose(1, 2), 0)
-            sums = torch.bmm(rows, gradients)
-            total |= {name: part.view(self.kept[name].shape[1:]) for name, part in zip(alike, sums, strict=True)}
-        return {name: total[name] for name in factors}
+            yield from zip(alike, self._sums(alike, factors, is_whole=is_whole), strict=True)
+
+    def _sums(
+        self, alike: list[str], factors: Mapping[str, Float[Tensor, "patient"]], *, is_whole: bool
+    ) -> list[Tensor]:
+        rows, gradients = torch.stack([factors[name] for name in alike]).unsqueeze(1), self._stacked(alike)
+        if not is_whole:
+            gradients = gradients.masked_fill((rows == 0).transpose(1, 2), 0)
+        sums = torch.bmm(rows, gradients)
+        return [part.view(self.kept.pop(name).shape[1:]) for name, part in zip(alike, sums, strict=True)]
 
     def _alike(self, names: list[str]) -> list[list[str]]:
         """Kept weights in groups of one size, for one kernel each; a large one is alone, since stacking copies it."""

@@ -1,6 +1,7 @@
 """Convolutions and transposed convolutions in one, two and three dimensions."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -8,10 +9,14 @@ from torch import Tensor
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from dpmed.backends.fused.choice import Chooser
-from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
-from dpmed.backends.fused.convolution import Geometry, is_lone_volume
+from dpmed.backends.fused.collect import Collector, Later
+from dpmed.backends.fused.convolution import SQUARES, WHOLE, Geometry, is_lone_volume
+from dpmed.backends.fused.room import Room
 from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import lowered, raised
+
+MOST_PAIRS, MOST_PATCHES = 1 << 24, 1 << 23
+"""Pairs of positions, and values of patches, in all: a way that goes through more is too slow to be worth a try."""
 
 
 def is_plain(layer: _ConvNd) -> bool:
@@ -92,57 +97,78 @@ class ConvTap:
         if "weight" not in self._names:
             return
         over, made = (outputs, inputs) if self._is_transposed else (inputs, outputs)
-        patients, geometry = collector.patients, self._geometry
-        whole: dict[str, Callable[[], Tensor]] = {
-            "by patient": lambda: geometry.by_patient(over, made, patients),
-            "grouped": lambda: geometry.grouped(over, made, patients),
-        }
-        spare = max(SPARE_VALUES, inputs.numel() + outputs.numel())
-        if geometry.can_unfold and geometry.patch_values(made) <= spare:
-            whole["unfolded"] = lambda: geometry.unfolded(over, made, patients)
-        norms = {"one by one": lambda: _one_by_one(geometry, over, made, patients)}
-        if geometry.can_unfold and patients * geometry.positions(over, collector.draws) ** 2 <= MOST_PAIRS:
-            norms["ghost"] = lambda: geometry.ghost_squares(over, made, patients)
-        fits = patients * self._layer.weight.numel() <= spare
-        weighted = _WeightedBatch(geometry, over, made, collector)
-        ones = over.new_ones(patients, dtype=raised(over).dtype)
-        ways: dict[str, Callable[[], object]] = dict(whole) if fits or not once else {}
-        if once:
-            ways |= {name: _and_then(way, lambda: weighted(ones, None)) for name, way in norms.items()}
-        case = (self._names["weight"], over.shape[1:], patients == 1, once)
-        name = self._chooser.fastest(case, ways)
-        if name in whole:
-            collector.keep(self._names["weight"], whole[name]())
+        name, batch = self._names["weight"], _Batch(self._geometry, over, made, collector.patients, collector.draws)
+        case = (name, over.shape, collector.draws, once)
+        if case not in self._chooser.plans:
+            self._chooser.plans[case] = self._planned(name, batch, collector.room, once=once)
+        way, at_once = self._chooser.plans[case]
+        found = batch.in_blocks(way, at_once)
+        if way in WHOLE:
+            collector.keep(name, found)
         else:
-            collector.later[self._names["weight"]] = Later(norms[name](), weighted)
+            collector.put_off(name, Later(found, batch.weighted), batch.values)
+
+    def _planned(self, name: str, batch: "_Batch", room: Room, *, once: bool) -> tuple[str, int]:
+        """The fastest way that there is room for, and how many patients it takes at once."""
+        keeping, at_once = room.beside_one(self._layer.weight.numel()), batch.at_once(room.spare)
+        ways: dict[str, Callable[[], object]] = {}
+        if not once or room.fits(keeping) or keeping <= batch.values:
+            ways |= {way: partial(batch.in_blocks, way, at_once[way]) for way in WHOLE if way in at_once}
+        if once and (room.fits(batch.values) or batch.values < keeping):
+            ways |= {way: partial(batch.sum_later, way, at_once[way]) for way in SQUARES if way in at_once}
+        case = (name, batch.over.shape[1:], batch.patients == 1, once, *ways)
+        way = self._chooser.fastest(case, ways)
+        return way, at_once[way]
 
 
-def _and_then(first: Callable[[], object], second: Callable[[], object]) -> Callable[[], object]:
-    return lambda: (first(), second())
+@dataclass(frozen=True)
+class _Batch:
+    """What the kernel slides over and what it makes, for all patients."""
 
+    geometry: Geometry
+    over: Tensor
+    made: Tensor
+    patients: int
+    draws: int
 
-class _WeightedBatch:
-    """One batch gradient of all patients, each weighted. Keeps the layer's input and the gradient of its output.
+    @property
+    def values(self) -> int:
+        """How many values are held as long as this is."""
+        return self.over.numel() + self.made.numel()
 
-    In the precision of sums: rounded to less, the sum of the others would move when one patient leaves, and norms would
-    not be those of what is added.
-    """
+    def at_once(self, spare: int) -> dict[str, int]:
+        """How many patients each way takes at once if it may lay out so much; left out: what cannot, what is slow."""
+        geometry, over, made, patients = self.geometry, self.over, self.made, self.patients
+        ways = dict.fromkeys(("by patient", "grouped", "one by one"), patients)
+        if geometry.can_unfold and geometry.patch_values(made) <= max(MOST_PATCHES, self.values):
+            ways["unfolded"] = min(patients, spare // geometry.unfolded_values(made, patients))
+        if geometry.can_unfold and patients * geometry.positions(over, self.draws) ** 2 <= MOST_PAIRS:
+            ways["ghost"] = min(patients, spare // geometry.ghost_values(over, made, self.draws))
+        return {way: count for way, count in ways.items() if count}
 
-    def __init__(self, geometry: Geometry, over: Tensor, made: Tensor, collector: Collector) -> None:
-        self._geometry, self._over, self._made, self._draws = geometry, over, made, collector.draws
+    def in_blocks(self, way: str, at_once: int) -> Tensor:
+        """Every patient's gradient or squared norm, for so many patients at once."""
+        run = WHOLE.get(way) or SQUARES[way]
+        if at_once == self.patients:
+            return run(self.geometry, self.over, self.made, self.patients)
+        blocks = zip(*(torch.split(images, at_once * self.draws) for images in (self.over, self.made)), strict=True)
+        return torch.cat([run(self.geometry, over, made, len(over) // self.draws) for over, made in blocks])
 
-    def __call__(self, factors: Tensor, present: Tensor | None) -> Tensor:
-        """The weighted sum; who has no factor is left out."""
-        over, made = (images.view(-1, self._draws, *images.shape[1:]) for images in (self._over, self._made))
+    def sum_later(self, way: str, at_once: int) -> None:
+        """All that a way by norms costs."""
+        self.in_blocks(way, at_once)
+        self.weighted(self.over.new_ones(self.patients, dtype=raised(self.over).dtype), None)
+
+    def weighted(self, factors: Tensor, present: Tensor | None) -> Tensor:
+        """The weighted sum as one batch gradient; who has no factor is left out.
+
+        In the precision of sums: rounded to less, the sum of the others would move when one patient leaves, and norms
+        would not be those of what is added.
+        """
+        over, made = (images.view(-1, self.draws, *images.shape[1:]) for images in (self.over, self.made))
         if present is not None:
             factors, over, made = factors[present], over[present], made[present]
         scaled = raised(made) * factors.view(-1, *[1] * (made.dim() - 1))
         if not len(scaled):
-            return scaled.new_zeros(self._geometry.shape)
-        return self._geometry.batch_gradient(raised(over).flatten(0, 1), scaled.flatten(0, 1))
-
-
-def _one_by_one(geometry: Geometry, over: Tensor, made: Tensor, patients: int) -> Tensor:
-    """Squared norms without ever holding more than one patient's gradient."""
-    pairs = zip(raised(over).chunk(patients), raised(made).chunk(patients), strict=True)
-    return torch.stack([geometry.batch_gradient(one, other).square().sum() for one, other in pairs])
+            return scaled.new_zeros(self.geometry.shape)
+        return self.geometry.batch_gradient(raised(over).flatten(0, 1), scaled.flatten(0, 1))

@@ -6,7 +6,7 @@ than a grouped convolution where few channels cover many pixels, and a hundred t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -87,9 +87,22 @@ class Geometry:
             patches[_both(onto)] += pairs[_both(met)]
         return (patches.view(of_made.shape) * of_made).sum((1, 2))
 
+    def squares_one_by_one(self, inputs: Sized, outputs: Sized, patients: int) -> Float[Tensor, "patient"]:
+        """Squared norms without ever holding more than one patient's gradient."""
+        pairs = zip(raised(inputs).chunk(patients), raised(outputs).chunk(patients), strict=True)
+        return torch.stack([self.batch_gradient(one, other).square().sum() for one, other in pairs])
+
     def patch_values(self, outputs: Sized) -> int:
         """How many values `unfolded` lays out."""
         return math.prod(self.shape[1:]) * outputs[:, 0].numel()
+
+    def unfolded_values(self, outputs: Sized, patients: int) -> int:
+        """How many values `unfolded` lays out for one patient: patches, and each image's own gradient."""
+        return (self.patch_values(outputs) + len(outputs) * math.prod(self.shape)) // patients
+
+    def ghost_values(self, inputs: Sized, outputs: Sized, draws: int) -> int:
+        """How many values `ghost_squares` lays out for one patient: pairs of pixels, of patches and of gradients."""
+        return self.positions(inputs, draws) ** 2 + 2 * self.positions(outputs, draws) ** 2
 
     def positions(self, inputs: Sized, draws: int) -> int:
         """How many pixels of one patient `ghost_squares` multiplies with each other."""
@@ -136,6 +149,12 @@ class Geometry:
             views = views.unfold(2 + axis, self.shape[2 + axis], self.stride[axis])
         kernel, place = range(2 + dims, 2 + 2 * dims), range(2, 2 + dims)
         return views.permute(0, 1, *kernel, *place).flatten(2 + dims).flatten(1, 1 + dims)
+
+
+Way = Callable[[Geometry, Sized, Sized, int], Tensor]
+"""Of inputs, outputs and the number of patients, to something of every patient."""
+WHOLE: dict[str, Way] = {"by patient": Geometry.by_patient, "grouped": Geometry.grouped, "unfolded": Geometry.unfolded}
+SQUARES: dict[str, Way] = {"one by one": Geometry.squares_one_by_one, "ghost": Geometry.ghost_squares}
 
 
 def is_lone_volume(images: Sized) -> bool:

@@ -36,7 +36,7 @@ class _Site:
     tap: Tap
     is_shared: bool
     uses: int = 0
-    collector: Collector | None = None
+    collector: Collector = field(default_factory=lambda: Collector(0, 0))
 
 
 class _Tapped(torch.autograd.Function):
@@ -54,7 +54,6 @@ class _Tapped(torch.autograd.Function):
         (made,) = outputs
         inputs, *saved = ctx.saved_tensors
         site: _Site = ctx.site
-        assert site.collector is not None, "a backward belongs to the chunk whose forward it follows"
         given = Given(
             inputs=inputs.detach(),
             saved=tuple(saved),
@@ -96,13 +95,13 @@ class Fused:
             for chunk in chunks(patients, nano_batch):
                 collector, losses = _backward(model, loss, chunk, sites)
                 factors, how_many = clip_factors(collector.squares(list(weights)), clipping)
-                parts = collector.weighted(dict(zip(weights, factors, strict=True)))
-                total = {name: total[name].add_(part) if total else part for name, part in parts.items()}
+                for name, part in collector.weighted(dict(zip(weights, factors, strict=True))):
+                    total[name] = total[name].add_(part) if name in total else part
                 count += len(chunk)
                 clipped += how_many
                 loss_sum += float(losses.sum())
         return ClippedSum(
-            total or zeros(weights),
+            {name: total[name] for name in weights} if total else zeros(weights),
             l2_bound(clipping),
             CuratorNotes(patients=count, loss_sum=loss_sum, clipped=clipped),
         )
@@ -135,6 +134,7 @@ def _rerouted(site: _Site, anchor: Tensor) -> Any:
         if others:
             raise ConfigError("the fused engine knows layers of one input alone", hint=VMAP)
         site.uses += 1
+        site.collector.room.save(inputs)
         output: Tensor = _Tapped.apply(inputs, anchor, site)  # type: ignore[no-untyped-call]
         return output
 

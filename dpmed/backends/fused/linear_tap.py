@@ -6,9 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from dpmed.backends.fused.choice import Chooser
-from dpmed.backends.fused.collect import MOST_PAIRS, SPARE_VALUES, Collector, Later
+from dpmed.backends.fused.collect import Collector, Later
 from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import raised
+
+PAIRED = 3
+"""Values for each pair of positions: two inner products, and what they make together."""
 
 
 class LinearTap:
@@ -34,11 +37,16 @@ class LinearTap:
             collector.keep(self._names["bias"], made.sum(1))
         if "weight" not in self._names:
             return
-        many = collector.patients * self._layer.weight.numel() > SPARE_VALUES
-        if once and many and collector.patients * rows.shape[1] ** 2 <= MOST_PAIRS:
+        room, weight = collector.room, self._layer.weight
+        whole, holding, pairs = (
+            room.beside_one(weight.numel()),
+            rows.numel() + made.numel(),
+            len(rows) * rows.shape[1] ** 2,
+        )
+        if once and not room.fits(whole) and holding < whole and PAIRED * pairs <= room.spare:
             rows, made = raised(rows), raised(made)  # norms are of what is added, and sums are not rounded to less
             squares = (torch.bmm(rows, rows.transpose(1, 2)) * torch.bmm(made, made.transpose(1, 2))).sum((1, 2))
-            collector.later[self._names["weight"]] = Later(squares, partial(_weighted, rows, made))
+            collector.put_off(self._names["weight"], Later(squares, partial(_weighted, rows, made)), holding)
         else:
             collector.keep(self._names["weight"], torch.bmm(made.transpose(1, 2), rows))
 

@@ -1,7 +1,7 @@
 """From a network of the catalogue to the graph of plain layers that the worker runs: traced, so that they agree."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,17 @@ def graph_of(model: nn.Module) -> list[Node]:
             )
             names[node] = node.name
     return nodes
+
+
+def check_explicit(nodes: Sequence[Node]) -> None:
+    """Raise `ConfigError` for a layer whose gradient the worker cannot write out: PopTorch has no operator for it."""
+    for node in nodes:
+        options = node["options"]
+        if node["layer"] == "convolution" and (options["groups"] != 1 or set(options["dilation"]) != {1}):
+            raise ConfigError(
+                "on an IPU, convolutions in groups or with dilation are clipped flat only",
+                hint="--set privacy.clipping=flat, or --device cpu or cuda",
+            )
 
 
 def _is_size(node: fx.Node) -> bool:

@@ -85,6 +85,10 @@ class Worker:
                 with suppress(OSError):  # what was not yet sent has nobody to go to
                     pipe.close()
 
+    def kill(self) -> None:
+        """End the process at once; who waits for an answer gets a `DeviceError`."""
+        self._process.kill()
+
     def _kill(self, late: threading.Event) -> None:
         late.set()
         self._process.kill()
@@ -109,8 +113,12 @@ def greeting(python: str) -> dict[str, Any]:
 def _cure(text: str) -> str:
     if "memory" in text.lower():
         return (
-            "the network does not fit: a smaller data.image_size or model.width, or hardware.ipu_memory_proportion=0.1"
+            "the network does not fit: more IPUs (hardware.ipu_count), hardware.ipu_recompute=true, a smaller "
+            "data.image_size or model.width, hardware.precision=float16, or hardware.ipu_memory_proportion=0.1; "
+            "dpmed train --device ipu --dry-run says which would do"
         )
+    if "acquire" in text:
+        return "wait until so many IPUs are free, or ask for fewer: hardware.ipu_count times hardware.ipu_workers"
     if "No module named 'poptorch'" in text or "poptorch_core" in text:
         return "enable the Poplar SDK first (source its enable script); see docs/ipu.md"
     return NEXT

@@ -19,84 +19,10 @@ import network  # noqa: E402  the environment comes first
 import numpy as np  # noqa: E402
 import poptorch  # noqa: E402
 import torch  # noqa: E402
-from probes import Probed  # noqa: E402
+from session import Session  # noqa: E402
 from wire import PROTOCOL, Closed, receive, send  # noqa: E402
 
 Arrays = Dict[str, np.ndarray]
-
-
-class Session:
-    """One network on one IPU."""
-
-    def __init__(self, asked: dict[str, Any], arrays: Arrays) -> None:
-        self._nodes = asked["nodes"]
-        self._weights = _tensors(arrays)
-        self._asked = asked
-        scale = float(asked["loss_scale"])
-        self._model = Probed(self._nodes, self._weights, asked["kind"], scale, asked["half"], poptorch.identity_loss)
-        probes = list(self._model.parameters())
-        optimizer = poptorch.optim.SGD(
-            probes, lr=1.0, momentum=0.0, weight_decay=0.0, loss_scaling=1.0, max_grad_norm=asked["clip_norm"] * scale
-        )
-        self._executor = poptorch.trainingModel(self._model, options=_options(asked), optimizer=optimizer)
-
-    def load(self, arrays: Arrays) -> None:
-        """Replace all weights."""
-        self._weights = _tensors(arrays)
-        self._model.replace(self._weights)
-        self._push()
-
-    def forward(self, image: np.ndarray) -> np.ndarray:
-        """The network's output by this interpreter's own torch, for comparison with dpmed's."""
-        with torch.no_grad():
-            logits = network.run(self._nodes, self._weights, torch.from_numpy(image))  # type: torch.Tensor
-            return logits.numpy()
-
-    def total(self, arrays: Arrays) -> Arrays:
-        """The sum of clipped gradients of the patients in one call, by name; `losses/` holds each one's own."""
-        given = _tensors(arrays)
-        losses = self._executor(given["images"], given["targets"], given["factor"])
-        self._executor.copyWeightsToHost()
-        taken = self._model.take()  # type: Arrays
-        self._push()
-        taken["losses/"] = losses.detach().float().reshape(-1).numpy() / float(self._asked["loss_scale"])
-        return taken
-
-    def close(self) -> None:
-        """Let the device go."""
-        self._executor.destroy()
-
-    def _push(self) -> None:
-        if self._executor.isCompiled():
-            self._executor.copyWeightsToDevice()
-
-
-def _options(asked: dict[str, Any]) -> Any:
-    """Everything that decides who is clipped with whom is said aloud, and looked at again."""
-    options = poptorch.Options()
-    options.Distributed.disable()
-    options.replicationFactor(1)
-    options.Training.gradientAccumulation(1)
-    options.deviceIterations(int(asked["device_iterations"]))
-    options.outputMode(poptorch.OutputMode.All)
-    options.setExecutionStrategy(poptorch.ShardedExecution())
-    options.Precision.enableStochasticRounding(False)
-    options.Precision.setPartialsType(torch.float32)
-    if asked["ipu_model"]:
-        options.useIpuModel(True)
-    if asked["cache"]:
-        options.enableExecutableCaching(asked["cache"])
-    if asked["memory_proportion"]:
-        options.setAvailableMemoryProportion({"IPU0": float(asked["memory_proportion"])})
-    kept = options.toDict()
-    for name in ("gradient_accumulation", "replication_factor"):
-        if kept[name] != 1:
-            raise RuntimeError(f"PopTorch did not keep {name} at 1")
-    return options
-
-
-def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 class Worker:
@@ -124,15 +50,21 @@ class Worker:
         if asked["do"] == "hello":
             return _hello(), {}
         if asked["do"] == "open":
-            self._session = Session(asked, arrays)
+            self._session = Session(asked["nodes"], arrays)
             return {"ok": True}, {}
         if self._session is None:
             raise RuntimeError("no network is open")
         if asked["do"] == "load":
             self._session.load(arrays)
             return {"ok": True}, {}
+        if asked["do"] == "plan":
+            self._session.plan(asked)
+            return {"ok": True}, {}
         if asked["do"] == "forward":
             return {"ok": True}, {"logits": self._session.forward(arrays["image"])}
+        if asked["do"] == "compile":
+            self._session.compile(arrays)
+            return {"ok": True}, {}
         if asked["do"] == "sum":
             return {"ok": True}, self._session.total(arrays)
         raise RuntimeError("there is nothing to do by that name")

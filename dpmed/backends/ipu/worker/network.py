@@ -7,26 +7,53 @@ they are: stored values, or values that a gradient passes through.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Sequence
+from contextlib import nullcontext
+from typing import Any, Callable, ContextManager, Dict, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-VERSION = 1
+VERSION = 2
 IMAGE = "image"
 
 Node = Dict[str, Any]
 Weights = Dict[str, Tensor]
+Place = Callable[[Node], ContextManager[object]]
+"""Around all that a layer computes: on which of several IPUs."""
 
 
-def run(nodes: Sequence[Node], weights: Weights, image: Tensor) -> Tensor:
+class Passed(NamedTuple):
+    """A layer that has run: its own weights by role, what went in, in order, and what came out."""
+
+    node: Node
+    own: Weights
+    inputs: list[Tensor]
+    output: Tensor
+
+
+def here(_: Node) -> ContextManager[object]:
+    """No other place."""
+    return nullcontext()
+
+
+def run(nodes: Sequence[Node], weights: Weights, image: Tensor, place: Place = here) -> Tensor:
     """The network's output for `image` [batch, channel, *space]."""
+    return layers(nodes, weights.__getitem__, image, place)[-1].output
+
+
+def layers(nodes: Sequence[Node], weight: Callable[[str], Tensor], image: Tensor, place: Place = here) -> list[Passed]:
+    """All layers, run one after the other. A weight is asked for where its layer runs."""
     values = {IMAGE: image}
+    passed = []
     for node in nodes:
-        own = {role: weights[name] for role, name in node["weights"].items()}
-        values[node["name"]] = LAYERS[node["layer"]]([values[name] for name in node["inputs"]], own, node["options"])
-    return values[nodes[-1]["name"]]
+        with place(node):
+            own = {role: weight(name) for role, name in node["weights"].items()}
+            inputs = [values[name] for name in node["inputs"]]
+            output = LAYERS[node["layer"]](inputs, own, node["options"])
+        values[node["name"]] = output
+        passed.append(Passed(node, own, inputs, output))
+    return passed
 
 
 def patient_loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ probe, and after N updates with learning rate 1 the probe is minus the sum of N 
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, ContextManager
 
 import torch
-from network import Node, patient_loss, run
+from network import layers, patient_loss
 from torch import Tensor, nn
 
 
@@ -20,27 +20,28 @@ class Probed(nn.Module):
 
     def __init__(
         self,
-        nodes: list[Node],
+        asked: dict[str, Any],
         weights: dict[str, Tensor],
-        kind: str,
-        loss_scale: float,
-        half: bool,
+        place: Callable[[str, int], ContextManager[object]],
         mark: Callable[..., Tensor],
     ) -> None:
         super().__init__()
-        self._nodes, self._kind, self._scale, self._half, self._mark = nodes, kind, loss_scale, half, mark
-        self._names = list(weights)
+        self._nodes, self._kind, self._place, self._mark = asked["nodes"], asked["kind"], place, mark
+        self._scale, self._half = float(asked["loss_scale"]), asked["half"]
+        self._numbers = {name: number for number, name in enumerate(weights)}
         for number, weight in enumerate(weights.values()):
             self.register_buffer(f"frozen_{number}", weight.clone())
             self.register_parameter(f"probe_{number}", nn.Parameter(torch.zeros_like(weight)))
 
     def forward(self, images: Tensor, targets: Tensor, factor: Tensor) -> Tensor:
         """The loss of one patient, times `factor` [1], which is 0 for padding."""
-        logits = run(self._nodes, {name: self._weight(n) for n, name in enumerate(self._names)}, self._cast(images))
-        loss = patient_loss(self._kind, logits.float(), targets)
-        return self._mark(torch.sum(loss * factor) * self._scale, reduction="none")
+        passed = layers(self._nodes, self._weight, self._cast(images), lambda node: self._place("forward", node["ipu"]))
+        with self._place("forward", self._nodes[-1]["ipu"]):
+            loss = patient_loss(self._kind, passed[-1].output.float(), targets)
+            return self._mark(torch.sum(loss * factor) * self._scale, reduction="none")
 
-    def _weight(self, number: int) -> Tensor:
+    def _weight(self, name: str) -> Tensor:
+        number = self._numbers[name]
         probe = getattr(self, f"probe_{number}")
         return self._cast(getattr(self, f"frozen_{number}") + (probe - probe.detach()))
 
@@ -50,14 +51,14 @@ class Probed(nn.Module):
     def replace(self, weights: dict[str, Tensor]) -> None:
         """New weights on the host; they reach the device with the next copy."""
         with torch.no_grad():
-            for number, name in enumerate(self._names):
+            for name, number in self._numbers.items():
                 getattr(self, f"frozen_{number}").copy_(weights[name])
 
     def take(self) -> dict[str, Any]:
         """The sum of clipped gradients, by name; the probes are zero afterwards, on the host."""
         taken = {}
         with torch.no_grad():
-            for number, name in enumerate(self._names):
+            for name, number in self._numbers.items():
                 probe = getattr(self, f"probe_{number}")
                 taken[name] = (-probe / self._scale).detach().float().cpu().numpy().copy()
                 probe.zero_()

@@ -12,7 +12,7 @@ from typing import IO, Any, Dict, Tuple
 
 import numpy as np
 
-PROTOCOL = 1
+PROTOCOL = 2
 MOST_HEADER_BYTES = 64 * 2**20
 MOST_ARRAY_BYTES = 64 * 2**30
 DTYPES = {"float32": "<f4", "float64": "<f8"}

@@ -6,6 +6,7 @@ import hashlib
 import torch
 
 from . import _outputs
+from ._buffers import Buffers
 from ._errors import Error
 from ._half import Half
 from ._limits import check_machine
@@ -108,8 +109,11 @@ class Program:
         self.anchors = {name: [] for name, *_ in self.options.anchored_tensors.values()}
         outputs, gradients = [], {}
         plan = updates(list(range(self.factor())), self.options) if self.training else []
+        buffers = Buffers({} if self.training else self.placed.buffers(), self.factor())
         for number in range(self.factor()):
+            buffers.before()
             made, gradients[number] = self.micro_batch(self.cut(values, 0 if acts("repeats-first") else number))
+            buffers.after(number)
             outputs.append(made)
             seen = dict(zip(self.placed.trained(), gradients[number] or ()))
             self.update_when_complete(number, gradients, plan)

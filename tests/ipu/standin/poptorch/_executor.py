@@ -11,6 +11,7 @@ from ._faults import misbehave, swap_two
 from ._inputs import Arguments, check_against, check_batch
 from ._manifest import complete, not_simulated
 from ._mutants import acts
+from ._replica import PerReplica, check_per_replica
 from .optim import SGD
 from .options import Options
 
@@ -41,8 +42,10 @@ class PoplarExecutor:
             self._options.outputMode(enums.OutputMode.Final if training else enums.OutputMode.All)
         if not training and self._options.Training.gradient_accumulation != 1:
             raise Error("You must set poptorch.Options().Training.gradientAccumulation to 1 for an inferenceModel")
+        assert training or not optimizer, "an optimizer is for training: there is none in inference"
         self._arguments = Arguments(self._user_model)
         self._optimizer = None
+        self.per_replica_params = {}
         if training:
             self.setOptimizer(optimizer or SGD(self._user_model.parameters(), lr=0.01))
             self._classes = _wrap.wrap(self, self._user_model)
@@ -54,7 +57,8 @@ class PoplarExecutor:
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._user_model, name)
+        found = getattr(self._user_model, name)
+        return PerReplica(self, name, found) if isinstance(found, torch.nn.Parameter) else found
 
     # The life of the executable.
 
@@ -70,6 +74,7 @@ class PoplarExecutor:
 
     def _compile(self, values):
         check_batch(values, self._options)
+        check_per_replica(self._user_model, self.per_replica_params)
         program = Program(self._user_model, self._options, self._optimizer, self._training)
         program.compile(values)
         _export.remember(program, self._options)

@@ -21,5 +21,5 @@ def misbehave(calls):
     """From the second call on, some devices go silent and some take the process with them."""
     if calls and acts("hangs"):
         time.sleep(10**6)
-    if calls and acts("dies"):
+    if (calls and acts("dies")) or (calls > 10 and acts("dies-later")):
         os._exit(139)

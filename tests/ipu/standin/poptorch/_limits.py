@@ -32,10 +32,17 @@ def check_machine(options, trace, training):
         raise Error("Out of memory on tile 12: 1310720 bytes used but tiles only have 638976 bytes of memory")
     if options.connection_type != ConnectionType.Never:
         acquire(options, wanted)
+    elif is_model(options):
+        raise Error("useOfflineIpuTarget (ConnectionType.Never) is not supported for the IPU model")
+
+
+def is_model(options):
+    """The option goes before the environment."""
+    return options.use_model if options.exists("use_model") else os.environ.get("POPTORCH_IPU_MODEL", "0") != "0"
 
 
 def acquire(options, wanted):
-    model = options.use_model if options.exists("use_model") else os.environ.get("POPTORCH_IPU_MODEL", "0") != "0"
+    model = is_model(options)
     if acts("no-device") or (not model and ipus_here() < wanted):
         raise Error(f"Failed to acquire {wanted} IPU(s)")
 

@@ -35,6 +35,15 @@ ARITHMETIC = {
     "noisy-forward": "the inputs get a little noise, other noise each time",
     "noisy-gradient": "every gradient gets a little noise before the update",
 }
+BUFFERS = {
+    "buffers-forget": "every device iteration starts from the buffers that the call began with",
+    "buffers-keep-first": "only what the first device iteration does to buffers is kept",
+    "buffers-lose-last": "what the last device iteration does to buffers is lost",
+    "buffers-eight": "what device iterations after the eighth do to buffers is lost",
+    "buffers-twice": "what a device iteration does to buffers is done twice",
+    "buffers-half": "buffers are kept in float16 between device iterations",
+    "buffers-merged": "two buffers of one shape and the same numbers are taken for one",
+}
 TRAFFIC = {
     "dropped-output-mode": "outputMode is dropped and the default acts",
     "mean-for-sum": "outputMode(Sum) gives the mean",
@@ -53,9 +62,10 @@ FAILURES = {
     "hangs-at-compile": "compiling does not come back",
     "hangs": "the second call does not come back",
     "dies": "the second call ends the process as a segmentation fault would",
+    "dies-later": "the twelfth call ends the process as a segmentation fault would",
     "nan": "the second call returns no numbers and trains none",
 }
-MUTANTS = {**ARITHMETIC, **TRAFFIC, **FAILURES}
+MUTANTS = {**ARITHMETIC, **BUFFERS, **TRAFFIC, **FAILURES}
 
 
 def chosen():

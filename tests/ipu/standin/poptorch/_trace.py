@@ -1,5 +1,8 @@
 """What one run of forward leaves behind: marks of losses and places of blocks."""
 
+import logging
+import os
+
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -25,6 +28,14 @@ MARKED_BY_TORCH = {
     "triplet_margin_loss",
 }
 BACKWARD = (torch.autograd.grad, torch.autograd.backward, torch.Tensor.backward, torch.Tensor.register_hook)
+FACTORIES = {
+    getattr(torch, name)
+    for name in (
+        *("arange", "empty", "full", "full_like", "linspace", "logspace", "normal", "ones", "rand", "randint"),
+        *("randn", "randperm", "range", "tensor", "zeros", "zeros_like"),
+    )
+}
+logger = logging.getLogger("poptorch::python")
 _current = []
 
 
@@ -39,6 +50,7 @@ class Trace(TorchFunctionMode):
         self.stages = {}
         self.placed = set()
         self.next_id = 0
+        self.is_nowhere = False
 
     def __enter__(self):
         _current.append(self)
@@ -51,6 +63,7 @@ class Trace(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in BACKWARD:
             raise Error("forward asks torch for a gradient, and a traced graph has none: PopART builds it later")
+        warn_of_device(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in MARKED_BY_TORCH:
             self.losses.append(result)
@@ -70,6 +83,20 @@ class Trace(TorchFunctionMode):
 
     def ipus(self):
         return {ipu for _, ipu in self.placed} or {0}
+
+
+def warn_of_device(func, args, kwargs):
+    """PopTorch puts what a factory makes onto the IPU, unless told where; here there is no other place.
+
+    With DPMED_STANDIN_STRICT its warning is an error.
+    """
+    if func not in FACTORIES or "device" in kwargs:
+        return
+    if func is torch.normal and any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
+        return
+    if os.environ.get("DPMED_STANDIN_STRICT"):
+        raise AssertionError(f"torch.{func.__name__}() in forward is forced onto the IPU with a warning")
+    logger.warning("No device set in torch.%s(): forcing to IPU", func.__name__)
 
 
 def used_in(mark, later):
@@ -101,6 +128,7 @@ def begin_block(user_id, ipu_id):
         block = user_id or str(trace.next_id)
         trace.next_id += not user_id
         trace.placed.add(trace.strategy.place(block, ipu_id, trace.stages))
+        trace.is_nowhere = False
 
 
 def count_blocks_anew():
@@ -109,4 +137,11 @@ def count_blocks_anew():
 
 
 def end_block():
-    """Leave the block. What follows outside any block stays where it was: the stand-in places nothing by itself."""
+    """Leave the block. Before the first one all is on IPU 0; after one has been left, nothing has a place."""
+    if _current:
+        _current[-1].is_nowhere = True
+
+
+def require_place():
+    if _current and _current[-1].is_nowhere:
+        raise Error("No active Block, all the ops must belong to a Block")

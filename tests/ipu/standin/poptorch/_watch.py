@@ -5,6 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ._errors import Error
 from ._manifest import MANIFEST, NotSimulated
+from ._trace import require_place
 
 HANDLERS = set(MANIFEST["aten_handlers"])
 ONLY_RAISE = MANIFEST["aten_handlers_that_only_raise"]
@@ -85,6 +86,7 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         check_supported(func, args, kwargs)
+        require_place()
         given = list(tensors_in((args, kwargs)))
         for tensor in given:
             if place(tensor) not in self.known:
