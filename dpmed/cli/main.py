@@ -14,6 +14,7 @@ from dpmed.cli.demo import demo
 from dpmed.cli.doctor import doctor
 from dpmed.cli.epsilon import epsilon
 from dpmed.cli.evaluate import evaluate
+from dpmed.cli.export import export
 from dpmed.cli.failures import as_failure
 from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
@@ -30,6 +31,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "epsilon": epsilon,
     "evaluate": evaluate,
     "predict": predict,
+    "export": export,
 }
 AROUND: dict[str, Callable[..., Any] | typer.Typer] = {
     "demo": demo,

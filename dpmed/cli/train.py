@@ -45,6 +45,9 @@ def train(
     non_private: Annotated[
         bool, typer.Option("--non-private", help="No clipping, no noise, no guarantee: for comparison alone.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write curves for TensorBoard, in the run's curator/.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -75,6 +78,7 @@ def train(
         private=not non_private,
         resume=resume,
         init=init,
+        tensorboard=tensorboard,
     )
     if is_plan:
         show_plan(output, request, plot)
@@ -98,6 +102,7 @@ def _resume_line(recipe: str, settings: list[str], request: "TrainRequest") -> s
     words += [f"--demo-seed={request.demo_seed}"] if request.demo_seed is not None else []
     words += ["--init", str(request.init)] if request.init else []
     words += [] if request.private else ["--non-private"]
+    words += ["--tensorboard"] if request.tensorboard else []
     return shlex.join([*words, "--resume"])
 
 

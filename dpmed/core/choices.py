@@ -10,3 +10,4 @@ Pixels = Literal["gate", "redact", "ignore"]
 """What becomes of pictures with text burned in."""
 Faces = Literal["gate", "remove", "ignore"]
 """What becomes of volumes that show a face."""
+ExportFormat = Literal["torchscript", "onnx", "monai-bundle", "safetensors"]

@@ -92,6 +92,11 @@ class RunFolder:
         """Losses and batch sizes, step by step."""
         return self.curator / "metrics.jsonl"
 
+    @property
+    def tensorboard(self) -> Path:
+        """The same as curves, where asked for."""
+        return self.curator / "tensorboard"
+
 
 RELEASE_FILES = frozenset(
     {"model.safetensors", "config.json", "ledger.jsonl", "statement.json", "card.md", "report.html"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dpmed.backends import Backend
 from dpmed.core.events import StepDone
@@ -14,6 +15,7 @@ from dpmed.core.specs import HardwareFlags
 from dpmed.data import PatientDataset
 from dpmed.data.tensors import PatientTensors
 from dpmed.engine.checkpoint import Checkpoint, save_checkpoint
+from dpmed.engine.curves import Curves, curves
 from dpmed.engine.feed import Feed
 from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.plan import Plan
@@ -33,6 +35,7 @@ class Loop:
     flags: HardwareFlags
     state: Path
     metrics: Path
+    tensorboard: Path | None
     spent: Callable[[int], float | None]
 
     def run(self, should_stop: Callable[[], bool]) -> Iterator[StepDone]:
@@ -41,14 +44,18 @@ class Loop:
         The position is the number of ledger lines. Steps that a crash paid for but lost are not taken again: the run
         ends with fewer updates, never with more epsilon than planned.
         """
-        steps = self.plan.spec.steps
+        first, steps = len(self.ledger.entries), self.plan.spec.steps
         saved = time.monotonic()
-        with self._feed(range(len(self.ledger.entries), steps)) as feed, ThreadPoolExecutor(1) as beside:
-            for step in range(len(self.ledger.entries), steps):
+        with (
+            self._feed(range(first, steps)) as feed,
+            ThreadPoolExecutor(1) as beside,
+            curves(self.tensorboard, first=first) as drawn,
+        ):
+            for step in range(first, steps):
                 began, waited = time.monotonic(), feed.waited
                 notes = self._take(step, feed, beside)
                 now = time.monotonic()
-                self._write_metrics(step, notes, seconds=now - began, waited=feed.waited - waited)
+                self._write_metrics(step, notes, seconds=now - began, waited=feed.waited - waited, drawn=drawn)
                 yield self._event(step + 1, now - began)
                 if step + 1 == steps or should_stop():
                     break
@@ -87,9 +94,9 @@ class Loop:
     def _save(self) -> None:
         save_checkpoint(self.state, Checkpoint(self.optimizer.state(), self.ledger.head))
 
-    def _write_metrics(self, step: int, notes: CuratorNotes, *, seconds: float, waited: float) -> None:
+    def _write_metrics(self, step: int, notes: CuratorNotes, *, seconds: float, waited: float, drawn: Curves) -> None:
         mean_loss = notes.loss_sum / notes.patients if notes.patients and math.isfinite(notes.loss_sum) else None
-        line = {
+        line: dict[str, Any] = {
             "step": step,
             "patients": notes.patients,
             "clipped": notes.clipped,
@@ -100,3 +107,6 @@ class Loop:
         }
         with self.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
+        names = ("loss", "patients", "clipped", "seconds", "waited_for_data")
+        more = {"epsilon": self.spent(step + 1), "learning_rate": self.optimizer.learning_rate}
+        drawn.add(step, {name: line[name] for name in names} | more)

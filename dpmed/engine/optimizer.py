@@ -45,6 +45,11 @@ class Optimizer:
             torch._foreach_lerp_(list(self._average.values()), new, 1 - decay)
 
     @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return float(self._torch.param_groups[0]["lr"])
+
+    @property
     def released(self) -> dict[str, Tensor]:
         """The weights that are worth releasing: the moving average where there is one."""
         return self._average or self.weights

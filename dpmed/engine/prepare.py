@@ -9,6 +9,7 @@ from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
 from dpmed.core.specs import ModelSpec
 from dpmed.data import PatientDataset, model_spec
+from dpmed.engine import curves
 from dpmed.engine.plan import Plan
 from dpmed.engine.request import TrainRequest
 from dpmed.models import build, check_image_size, check_private
@@ -32,6 +33,8 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
 
     While `planning`, the device need not be here.
     """
+    if request.tensorboard:
+        curves.check_installed()
     recipe = _repeatable(request.recipe) if request.demo_seed is not None else request.recipe
     flags = recipe.hardware
     device = flags.device if planning else resolve_device(flags.device, flags)

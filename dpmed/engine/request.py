@@ -10,7 +10,10 @@ from dpmed.core.specs import Statement
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """One training run. `seed` governs initialisation and augmentation; `demo_seed` also fixes noise: INVALID."""
+    """One training run. `seed` governs initialisation and augmentation; `demo_seed` also fixes noise: INVALID.
+
+    `tensorboard` also writes the curves of `curator/metrics.jsonl` for TensorBoard, beside it.
+    """
 
     recipe: Recipe
     data: Path
@@ -20,6 +23,7 @@ class TrainRequest:
     private: bool = True
     resume: bool = False
     init: Path | None = None
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
         flags=recipe.hardware,
         state=request.run.state,
         metrics=request.run.metrics,
+        tensorboard=request.run.tensorboard if request.tensorboard else None,
         spent=curve.upper_bound if curve else lambda _: None,
     )
 

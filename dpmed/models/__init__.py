@@ -1,7 +1,16 @@
 """THE CATALOGUE: named networks without batch statistics, their losses, and the check that a network may be private."""
 
-from dpmed.models.catalogue import build, catalogue, check_image_size
+from dpmed.models.catalogue import build, catalogue, check_image_size, side_multiple
 from dpmed.models.loss import LossFunction, loss_function, loss_of_each
 from dpmed.models.private import check_private
 
-__all__ = ["LossFunction", "build", "catalogue", "check_image_size", "check_private", "loss_function", "loss_of_each"]
+__all__ = [
+    "LossFunction",
+    "build",
+    "catalogue",
+    "check_image_size",
+    "check_private",
+    "loss_function",
+    "loss_of_each",
+    "side_multiple",
+]

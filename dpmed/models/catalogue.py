@@ -95,6 +95,11 @@ def check_image_size(name: str, image_size: Sequence[int]) -> None:
     )
 
 
+def side_multiple(name: str) -> int:
+    """What the sides of an image must be multiples of."""
+    return _named(name).multiple
+
+
 def _named(name: str) -> _Network:
     if name not in _NETWORKS:
         raise ConfigError(

@@ -13,7 +13,10 @@ HEAVY = {
     *("torch", "monai", "opacus", "dp_accounting", "numpy", "scipy"),
     *("sklearn", "matplotlib", "pydicom", "nibabel", "PIL", "psutil"),
 }
-COMMANDS = ["ingest", "train", "epsilon", "evaluate", "predict", "demo", "recipes", "doctor", "bench", "reidentify"]
+COMMANDS = [
+    *("ingest", "train", "epsilon", "evaluate", "predict", "export"),
+    *("demo", "recipes", "doctor", "bench", "reidentify"),
+]
 
 
 def loaded_by(*words: str) -> set[str]:
