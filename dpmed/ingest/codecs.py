@@ -1,7 +1,7 @@
 """pydicom without what it takes along: libraries that it loads wherever they are installed, and that are seldom needed.
 
-GDCM takes 17 MiB and is the only codec here for lossless JPEG and for JPEG of twelve bits: it is loaded with the first
-such file. What pydicom fetches its own sample files with is not loaded at all, since nothing is fetched.
+GDCM takes 17 MiB and is the only codec here for lossless JPEG, and the first choice for extended JPEG: it is loaded
+with the first such file. What pydicom fetches its own sample files with is not loaded at all, since nothing is fetched.
 """
 
 import importlib

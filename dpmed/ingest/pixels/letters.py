@@ -7,7 +7,8 @@ import numpy as np
 import onnxruntime
 from jaxtyping import UInt8
 
-from dpmed.ingest.pixels.lines import Corners, Picture, as_input
+from dpmed.ingest.pixels.lines import Corners, as_input
+from dpmed.ingest.pixels.strokes import Picture
 
 HEIGHT, LEAST_WIDTH = 48, 320
 """Pixels of a line as the network wants it; a shorter one is followed by grey."""

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-Picture = UInt8[np.ndarray, "row column"]
+from dpmed.ingest.pixels.strokes import Picture
+
 Corners = Float[np.ndarray, "corner 2"]
 """Top left, top right, bottom right, bottom left of a line as (column, row)."""
 GRID = 32

@@ -7,7 +7,7 @@ strokes in every direction; a rim of bone, a fold or a vessel has one.
 
 import numpy as np
 
-from dpmed.ingest.pixels.text import Picture, thin_in
+from dpmed.ingest.pixels.strokes import Picture, thin_in
 
 LOWEST, HIGHEST, NOISE_SHARE = 0.5, 99.95, 50
 """Percentiles of values that become black and white."""
