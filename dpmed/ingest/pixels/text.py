@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dpmed.core.errors import ConfigError
-from dpmed.ingest.memory import give_back
+from dpmed.ingest.memory import give_back, giving_back
 from dpmed.ingest.pixels.strokes import STROKE, Picture, evened, resized, whole_line
 
 if TYPE_CHECKING:
@@ -123,9 +123,11 @@ class TextFinder:
     def find_all(self, looks: Sequence[Look]) -> list[tuple[Box, ...]]:
         """The same for several pictures: what may be lines is looked for in all before any is read."""
         seen = [self._seen(look) for look in looks]
-        if any(seen):
-            self.rest()
-        return [self._read(look, some) for look, some in zip(looks, seen, strict=True)]
+        if not any(seen):
+            return [()] * len(seen)
+        self.rest()
+        with giving_back():
+            return [self._read(look, some) for look, some in zip(looks, seen, strict=True)]
 
     def rest(self) -> None:
         """Give the memory of the networks back until the next picture; loading them anew takes 0.1 s."""
