@@ -144,10 +144,10 @@ def _mask_volume(part: Part, image: Volume) -> Volume:
     return Volume(read_mask(part.files[0].path, part.segments, image.affine, image.voxels.shape), image.affine)
 
 
-def volume_of(part: Part) -> Volume:
-    """The voxels of one image of a case, read. Raises `Refused`."""
+def volume_of(part: Part, *, every: int = 1) -> Volume:
+    """The voxels of one image of a case, of a slice's rows and columns one in `every`. Raises `Refused`."""
     if part.stack is not None:
-        return _stacked(part)
+        return _stacked(part, every)
     volume = read_nifti(part.files[0].path)
     voxels = volume.voxels
     if part.channel is not None:
@@ -161,7 +161,7 @@ def volume_of(part: Part) -> Volume:
     return Volume(voxels, volume.affine)
 
 
-def _stacked(part: Part) -> Volume:
+def _stacked(part: Part, every: int) -> Volume:
     """A series as a volume; two slices at one place are fine if they are the same to the pixel.
 
     Slice after slice goes into its place, so that no more than the volume and one slice are ever in memory.
@@ -171,11 +171,13 @@ def _stacked(part: Part) -> Volume:
     with reading(Reason.TOO_LARGE):
         header = part.headers[0]
         # In the order NIfTI writes (first index fastest), so that each slice is one run of memory.
-        voxels = np.zeros((header.columns, header.rows, len(part.stack.layers)), np.int16, order="F")
+        size = -(-header.columns // every), -(-header.rows // every)
+        voxels = np.zeros((*size, len(part.stack.layers)), np.int16, order="F")
     filled: set[int] = set()
     for path, indices in _by_file(part):
         slices = read_slices(path, [part.headers[index] for index in indices])
-        for index, piece in zip(indices, slices, strict=True):
+        for index, whole in zip(indices, slices, strict=True):
+            piece = whole[::every, ::every]
             place = place_of[index]
             if place in filled and not np.array_equal(voxels[..., place], piece):
                 raise Refused(Reason.OVERLAPPING)
@@ -184,7 +186,7 @@ def _stacked(part: Part) -> Volume:
                     voxels = voxels.astype(np.float32, order="F")
             voxels[..., place] = piece
             filled.add(place)
-    return Volume(voxels, np.array(part.stack.affine))
+    return Volume(voxels, np.array(part.stack.affine) * (every, every, 1, 1))
 
 
 def _by_file(part: Part) -> list[tuple[Path, list[int]]]:

@@ -10,20 +10,11 @@ import numpy as np
 import pydicom
 from jaxtyping import Float, Int16, Integer
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.decoders.base import Decoder
 from pydicom.pixels.utils import as_pixel_options
-from pydicom.uid import (
-    HTJ2K,
-    UID,
-    ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000TransferSyntaxes,
-    JPEGBaseline8Bit,
-    JPEGLSTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
+from dpmed.ingest.codecs import CODECS, decoder_of
 from dpmed.ingest.codestream import require_size
 from dpmed.ingest.opened import OpenedDicom, open_dicom
 from dpmed.ingest.quiet import decoding, reading
@@ -33,12 +24,6 @@ if TYPE_CHECKING:
     from dpmed.ingest.dicom import SliceHeader
 
 PIXELS = (0x7FE0, 0x0010)
-CODECS = {
-    **dict.fromkeys((*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL), "pylibjpeg"),
-    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
-    JPEGBaseline8Bit: "pillow",
-}
-"""The one codec for each syntax that has several. On damaged JPEG 2000, GDCM ends the whole process."""
 MOST_WHOLE = 2**24
 """Slope or intercept up to which 64-bit whole numbers hold any product with 32 bits."""
 Stored = Integer[np.ndarray, "row column"]
@@ -48,7 +33,7 @@ Slice = Int16[np.ndarray, "column row"] | Float[np.ndarray, "column row"]
 def can_decode(syntax: UID) -> bool:
     """Whether a codec for a compressed transfer syntax is installed."""
     try:
-        decoder = get_decoder(syntax)
+        decoder = decoder_of(syntax)
         return CODECS[syntax] in decoder.available_plugins if syntax in CODECS else decoder.is_available
     except NotImplementedError:
         return False
@@ -101,7 +86,7 @@ def _frames(file: OpenedDicom, header: pydicom.FileDataset, wanted: Sequence[int
     """Stored values of some frames. The stream stands at the pixel element."""
     syntax = file.syntax if file.syntax.is_transfer_syntax else ExplicitVRLittleEndian
     options = as_pixel_options(header, transfer_syntax_uid=syntax) | _pixel_element(file)
-    decoder = get_decoder(syntax)
+    decoder = decoder_of(syntax)
     if not syntax.is_encapsulated:
         return (frame for frame, _ in decoder.iter_array(file.stream, indices=list(wanted), raw=True, **options))
     return _unpacked(file, decoder, options, wanted)

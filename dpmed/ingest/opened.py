@@ -7,6 +7,7 @@ nothing readable is left on a disk. Everything else is read in place.
 import io
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ LONGEST_FIRST_VALUE = 2**16
 PIECE = 2**20
 SEARCHED = 32 * 2**20
 """As far as a header reaches; hostile ones are small, large files are so by their pixels."""
+ITEM_HEADER = 8
 ITEM_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 VRS = frozenset(vr.value.encode() for vr in VR if len(vr.value) == 2)
@@ -91,11 +93,25 @@ class _UntilPixels:
 
 
 def _require_few_items(stream: BinaryIO) -> None:
-    """Parsing an item takes a thousand times as long as reading it; where a header has too many, it is not begun."""
-    content = stream.read(SEARCHED)
+    """Parsing an item takes a thousand times as long as reading it; where a header has too many, it is not begun.
+
+    Read piece by piece: a large file would else lie in memory as far as this looks, each time.
+    """
+    size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
-    if max(content.count(mark) for mark in ITEM_MARKS) > limits.MAX_ITEMS:
-        raise Refused(Reason.TOO_LARGE)
+    if size <= limits.MAX_ITEMS * ITEM_HEADER:
+        return
+    found, before = Counter[bytes](), b""
+    for _ in range(SEARCHED // PIECE):
+        content = before + stream.read(PIECE)
+        found.update({mark: content.count(mark) for mark in ITEM_MARKS})
+        if max(found.values()) > limits.MAX_ITEMS:
+            raise Refused(Reason.TOO_LARGE)
+        if len(content) < PIECE:
+            break
+        # A mark may lie across two pieces. One byte less of it than all is kept, so none is counted twice.
+        before = content[-(len(ITEM_MARKS[0]) - 1) :]
+    stream.seek(0)
 
 
 def is_index(path: Path) -> bool:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int, Num
-from scipy import ndimage
 
 from dpmed.ingest.faces.grid import Coarse
 from dpmed.ingest.faces.zone import Sides
@@ -75,11 +75,11 @@ def _in_face(depth: Int[np.ndarray, "u v"], axis: int, coarse: Coarse, sides: Si
     places = np.stack((*across[:axis], depth, *across[axis:])).reshape(3, -1)
     to_cells = np.linalg.inv(coarse.to_scan)
     cells = to_cells[:3, :3] @ places + to_cells[:3, 3:]
-    inside = ndimage.map_coordinates(sides.face().astype(np.uint8), cells, order=0)
+    inside = scipy.ndimage.map_coordinates(sides.face().astype(np.uint8), cells, order=0)
     return np.asarray(inside.reshape(depth.shape) > 0)
 
 
 def _largest(mask: Bool[np.ndarray, "u v"]) -> int:
     """Pixels of the largest piece."""
-    labels, count = ndimage.label(mask)
+    labels, count = scipy.ndimage.label(mask)
     return int(np.bincount(labels.ravel())[1:].max()) if count else 0

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Num
-from scipy import ndimage
 
 STEP_MM = 2.0
 """Coarse enough for seconds a head, fine enough for the skull, which is all that parts brain from scalp."""
@@ -60,7 +60,9 @@ def coarse(
     if not inside.any():
         return None
     fineness = np.maximum(0.0, 1 - np.abs(affine[:3, :3]).sum(axis=1) / step_mm)
-    return Coarse(ndimage.gaussian_filter(np.nan_to_num(values), SMOOTH_CELLS * fineness), np.asarray(inside), to_scan)
+    return Coarse(
+        scipy.ndimage.gaussian_filter(np.nan_to_num(values), SMOOTH_CELLS * fineness), np.asarray(inside), to_scan
+    )
 
 
 def sampled(
@@ -68,5 +70,7 @@ def sampled(
 ) -> Float[np.ndarray, "x y z"]:
     """`values` read at `matrix` times each index of `shape`, between voxels by their distance."""
     return np.asarray(
-        ndimage.affine_transform(values, matrix[:3, :3], matrix[:3, 3], shape, output=np.float32, order=1, mode=outside)
+        scipy.ndimage.affine_transform(
+            values, matrix[:3, :3], matrix[:3, 3], shape, output=np.float32, order=1, mode=outside
+        )
     )

@@ -4,8 +4,8 @@ from itertools import product
 from math import sqrt
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from dpmed.ingest.faces.grid import STEP_MM
 
@@ -17,7 +17,7 @@ def litres(mask: Bool[np.ndarray, "x y z"]) -> float:
 
 def distance(mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
     """Millimetres from each cell of the mask to the nearest cell outside."""
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=STEP_MM), np.float32)
+    return np.asarray(scipy.ndimage.distance_transform_edt(mask, sampling=STEP_MM), np.float32)
 
 
 def shrunk(mask: Bool[np.ndarray, "x y z"], mm: float) -> Bool[np.ndarray, "x y z"]:
@@ -56,7 +56,7 @@ def grown(mask: Bool[np.ndarray, "x y z"], mm: float) -> Bool[np.ndarray, "x y z
 
 def largest(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
     """The largest connected part."""
-    labels, count = ndimage.label(mask)
+    labels, count = scipy.ndimage.label(mask)
     return np.asarray(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])) if count else mask
 
 
@@ -64,8 +64,10 @@ def filled(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
     """Holes filled plane by plane, so that those count too that open at an end of the field (airways, a cut skull)."""
     for axis in range(3):
         in_plane = np.zeros((3, 3, 3), bool)
-        in_plane[tuple(1 if a == axis else slice(None) for a in range(3))] = ndimage.generate_binary_structure(2, 1)
-        gaps, count = ndimage.label(~mask, structure=in_plane)
+        in_plane[tuple(1 if a == axis else slice(None) for a in range(3))] = scipy.ndimage.generate_binary_structure(
+            2, 1
+        )
+        gaps, count = scipy.ndimage.label(~mask, structure=in_plane)
         is_hole = np.ones(count + 1, bool)
         for other, end in product({0, 1, 2} - {axis}, (0, -1)):
             is_hole[gaps.take(end, axis=other)] = False

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import ndimage, optimize
 
 from dpmed.ingest.faces.grid import STEP_MM
 
@@ -43,7 +43,7 @@ def pose(brain: Bool[np.ndarray, "x y z"], body: Bool[np.ndarray, "x y z"]) -> P
     vault[:, :, : int(points[:, 2].min())] = False
     # Either alone may be lopsided: a brain by a tumour or by shading, a head by a headrest or by its ears.
     halves = [
-        (part, ndimage.gaussian_filter(mask.astype(np.float32), 1.5))
+        (part, scipy.ndimage.gaussian_filter(mask.astype(np.float32), 1.5))
         for part, mask in ((points, brain), (_sample(vault), vault))
     ]
 
@@ -53,7 +53,7 @@ def pose(brain: Bool[np.ndarray, "x y z"], body: Bool[np.ndarray, "x y z"]) -> P
 
     start = min(((yaw, roll, 0.0) for yaw in TURNS for roll in TURNS), key=lambda turn: unlike(np.array(turn)))
     steps = np.vstack([start, np.add(start, np.diag([0.15, 0.15, 2.0]))])
-    turn = optimize.minimize(
+    turn = scipy.optimize.minimize(
         unlike, start, method="Nelder-Mead", options={"initial_simplex": steps, "maxfev": 120, "xatol": 1e-3}
     ).x
     right = _normal(turn[0], turn[1])
@@ -76,7 +76,7 @@ def _unlike(
 ) -> float:
     """Less where more points, mirrored at the plane, fall into the same body again."""
     mirrored = points - 2 * (points @ normal - offset)[:, None] * normal
-    return -float(ndimage.map_coordinates(soft, mirrored.T, order=1).mean())
+    return -float(scipy.ndimage.map_coordinates(soft, mirrored.T, order=1).mean())
 
 
 def _normal(yaw: float, roll: float) -> Float[np.ndarray, "3"]:

@@ -6,9 +6,9 @@ The picture from before shows a person: it is for tests and for eyes that may se
 import io
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Num
 from PIL import Image
-from scipy import ndimage
 
 from dpmed.ingest.faces.grid import coarse
 from dpmed.ingest.faces.head import head
@@ -48,7 +48,10 @@ def _shaded(body: Bool[np.ndarray, "across up away"]) -> Num[np.ndarray, "row co
     """The surface as a lamp above the viewer's shoulder shows it; `away` counts from the viewer."""
     seen = body.any(axis=2)
     depth = np.where(seen, body.argmax(axis=2), body.shape[2]).astype(np.float32)
-    depth = ndimage.zoom(ndimage.gaussian_filter(depth, SMOOTH_CELLS), PIXELS_PER_CELL, order=3) * PIXELS_PER_CELL
+    depth = (
+        scipy.ndimage.zoom(scipy.ndimage.gaussian_filter(depth, SMOOTH_CELLS), PIXELS_PER_CELL, order=3)
+        * PIXELS_PER_CELL
+    )
     across, up = np.gradient(depth)
     normal = np.stack([across, up, np.ones_like(depth)]) / np.sqrt(across**2 + up**2 + 1)
     light = AMBIENT + (1 - AMBIENT) * np.clip(np.tensordot(LIGHT, normal, axes=1), 0, 1)

@@ -1,8 +1,8 @@
 """Whether a body has the size and shape of a head, before anything slower is tried."""
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Num
-from scipy import ndimage
 
 from dpmed.ingest.faces.grid import STEP_MM, coarse
 from dpmed.ingest.faces.head import solid
@@ -29,7 +29,7 @@ def floor_of_head(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4
     grid = coarse(voxels, affine, step_mm=GLANCE_MM)
     if grid is None:
         return None
-    body = largest(ndimage.binary_opening(filled(ndimage.binary_closing(solid(grid, is_ct=is_ct)))))
+    body = largest(scipy.ndimage.binary_opening(filled(scipy.ndimage.binary_closing(solid(grid, is_ct=is_ct)))))
     levels = head_slices(body, grid.inside, step_mm=GLANCE_MM, slack_mm=2 * GLANCE_MM)
     if levels is None:
         return None
@@ -68,10 +68,10 @@ def head_slices(
 
 def _section(plane: Bool[np.ndarray, "x y"], step_mm: float) -> tuple[float, float]:
     """Width and length of the largest part of one slice: raised arms beside a head are other parts."""
-    labels, count = ndimage.label(plane)
+    labels, count = scipy.ndimage.label(plane)
     if not count:
         return 0.0, 0.0
-    boxes = ndimage.find_objects(labels)
+    boxes = scipy.ndimage.find_objects(labels)
     x, y = boxes[int(np.argmax(np.bincount(labels.ravel())[1:]))]
     return (x.stop - x.start) * step_mm, (y.stop - y.start) * step_mm
 

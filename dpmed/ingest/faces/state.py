@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Num
-from scipy import ndimage
 
 from dpmed.ingest.faces.brain import brain
 from dpmed.ingest.faces.cut import was_cut
@@ -98,5 +98,7 @@ def look(voxels: Num[np.ndarray, "i j k"], affine: Float[np.ndarray, "4 4"], *, 
 
 def _around(body: Bool[np.ndarray, "x y z"], levels: slice) -> tuple[slice, slice, slice]:
     """The head and a rim of background; no rim below, where the shoulders were cut off: a neck is no skin."""
-    x, y, _ = (slice(max(0, part.start - PAD), part.stop + PAD) for part in ndimage.find_objects(body.astype(int))[0])
+    x, y, _ = (
+        slice(max(0, part.start - PAD), part.stop + PAD) for part in scipy.ndimage.find_objects(body.astype(int))[0]
+    )
     return x, y, slice(levels.start, levels.stop + PAD)

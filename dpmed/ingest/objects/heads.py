@@ -9,6 +9,7 @@ from jaxtyping import Bool
 
 from dpmed.ingest.convert import volume_of
 from dpmed.ingest.dicom import SliceHeader, slices_of
+from dpmed.ingest.faces.grid import STEP_MM
 from dpmed.ingest.faces.policy import DECLARED, NOT_LOOKED_AT, REMOVED, FacePolicy
 from dpmed.ingest.faces.removal import remove_face
 from dpmed.ingest.faces.shape import GLANCE_MM, HEIGHT_MM
@@ -52,6 +53,8 @@ class _Field:
 
     parts: tuple[Part, ...]
     is_regular: bool = True
+    every: int = 1
+    """Of a slice's rows and columns, one in so many is looked at."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,13 @@ def _step(apart_mm: float, count: int) -> int:
 
 
 def _thinned(field: _Field) -> _Field:
-    """Few frames of files that hold many, as far apart as the glance resolves: a long one is not read whole for it."""
-    return replace(field, parts=tuple(_thinned_part(part) for part in field.parts))
+    """Little of files that hold many frames, no more than the glance resolves: a long one is not read whole for it."""
+    parts = tuple(_thinned_part(part) for part in field.parts)
+    if parts == field.parts:
+        return field
+    assert parts[0].stack is not None
+    apart = float(np.linalg.norm(np.array(parts[0].stack.affine)[:3, :2], axis=0).max())
+    return replace(field, parts=parts, every=max(1, int(STEP_MM / apart)))
 
 
 def _thinned_part(part: Part) -> Part:
@@ -175,13 +183,13 @@ def _shown(of: _Field) -> tuple[FaceState, Part]:
     """What a field shows, and in which of its volumes: the first, the middle or the last."""
     parts = of.parts
     some = list(dict.fromkeys((parts[0], parts[len(parts) // 2], parts[-1])))
-    states = [_state(part) for part in some]
+    states = [_state(part, of.every) for part in some]
     number = states.index(FaceState.FACE) if FaceState.FACE in states else 0
     return states[number], some[number]
 
 
-def _state(part: Part) -> FaceState:
-    volume = volume_of(part)
+def _state(part: Part, every: int) -> FaceState:
+    volume = volume_of(part, every=every)
     return face_state(volume.voxels, volume.affine, modality=part.modality)
 
 

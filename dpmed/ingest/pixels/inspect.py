@@ -16,6 +16,7 @@ from dpmed.ingest.pixels.fill import fill
 from dpmed.ingest.pixels.proof import picture_of_boxes
 from dpmed.ingest.pixels.risk import Risk
 from dpmed.ingest.pixels.series import search
+from dpmed.ingest.pixels.stored import stored_frames
 from dpmed.ingest.pixels.text import Box, TextFinder, is_installed
 from dpmed.ingest.quiet import reading
 from dpmed.ingest.reasons import Reason, Refused
@@ -137,7 +138,9 @@ def _found(paths: Sequence[Path]) -> tuple[dict[Path, dict[int, tuple[Box, ...]]
                 closed.add(path)
 
     found: dict[Path, dict[int, tuple[Box, ...]]] = {}
-    for index, boxes in search(frames, _finder()).items():
+    boxes_of = search(frames, _finder())
+    _finder().rest()
+    for index, boxes in boxes_of.items():
         path, number = places[index]
         found.setdefault(path, {})[number] = boxes
     return found, closed
@@ -145,6 +148,9 @@ def _found(paths: Sequence[Path]) -> tuple[dict[Path, dict[int, tuple[Box, ...]]
 
 def frames_of(path: Path) -> Iterator[np.ndarray]:
     """The frames of a DICOM object as stored, [row, column] or [row, column, colour]. Raises `Refused`."""
+    if (plain := stored_frames(path)) is not None:
+        yield from plain
+        return
     with open_dicom(path) as file, reading():
         header = file.header()
         size, count = (int(header.Rows), int(header.Columns)), int(header.get("NumberOfFrames") or 1)

@@ -7,7 +7,7 @@ strokes in every direction; a rim of bone, a fold or a vessel has one.
 
 import numpy as np
 
-from dpmed.ingest.pixels.text import Picture, thin_in
+from dpmed.ingest.pixels.strokes import Picture, thin_in
 
 LOWEST, HIGHEST, NOISE_SHARE = 0.5, 99.95, 50
 """Percentiles of values that become black and white."""
@@ -15,7 +15,7 @@ EVERY = 4
 """Of rows and columns, one in so many tells the range of a frame's values."""
 COARSE = 4
 """Pixels of one cell in which directions are counted."""
-BAND = 64
+BAND = 128
 """Rows looked at together: what is calculated from them stays in the fast memory of a core."""
 AROUND = (7, 3)
 """Cells along and across a line whose strokes are weighed together: a few letters of small print."""
@@ -62,17 +62,18 @@ class Projections:
         import cv2
 
         values = _values(frame)
-        thin = thin_in(values)
+        thin = _unsigned(thin_in(values))
         if not self.count:
-            self._total, self._new = values.astype(np.float32), thin.astype(np.float32)
-            self._most = _letterness(self._new)
+            self._total, self._new, self._most = values.astype(np.float32), thin.copy(), _letterness(thin)
         else:
             self._total += values
-            # Smaller than before is not new; what may be negative otherwise would wrap round where there is no sign.
-            new = (np.maximum(thin, self._before) - self._before).astype(np.float32)
+            # Smaller than before is not new: unsigned numbers stop at 0 here, floating ones have to be told.
+            new = cv2.subtract(thin, self._before)
+            new = new if new.dtype.kind == "u" else np.maximum(new, 0)
             here = _letterness(new)
-            cv2.copyTo(new, _enlarged(here > self._most, new.shape), self._new)
-            np.maximum(self._most, here, out=self._most)
+            if (is_more := here > self._most).any():
+                cv2.copyTo(new, _enlarged(is_more, new.shape), self._new)
+                np.maximum(self._most, here, out=self._most)
         self._before = thin
         self.count += 1
 
@@ -87,6 +88,11 @@ class Projections:
         return levels(self._new, NOISE_SHARE)
 
 
+def _unsigned(thin: np.ndarray) -> np.ndarray:
+    """Strokes, which are never negative, in a type that says so, where they are whole numbers."""
+    return thin.view(f"u{thin.itemsize}") if thin.dtype.kind == "i" else thin
+
+
 def _letterness(strokes: np.ndarray) -> np.ndarray:
     """How strong strokes are in the direction in which they are weakest, by cells of a coarse grid.
 
@@ -94,23 +100,28 @@ def _letterness(strokes: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    bands = [_products(strokes[top : top + BAND]) for top in range(0, len(strokes), BAND)]
+    # A rim for the slopes at the edges: one column at each side, and two rows below.
+    rimmed = cv2.copyMakeBorder(strokes, 0, 2, 1, 1, cv2.BORDER_REPLICATE)
+    bands = [_products(rimmed[top : top + BAND + 2]) for top in range(0, len(strokes), BAND)]
     first, mixed, last = (cv2.blur(np.concatenate(cells), AROUND) for cells in zip(*bands, strict=True))
-    weakest: np.ndarray = (first + last) / 2 - np.hypot((first - last) / 2, mixed)
+    weakest: np.ndarray = (first + last) / 2 - cv2.magnitude((first - last) / 2, mixed)
     return weakest
 
 
-def _products(strokes: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Means of products of slopes by cells: along twice, along and down, down twice."""
+def _products(rimmed: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Means of products of slopes by cells: along twice, along and down, down twice. Every other row tells enough."""
     import cv2
 
-    roots = cv2.sqrt(strokes)
-    along, down = (cv2.Sobel(roots, cv2.CV_32F, *way, ksize=1) for way in ((1, 0), (0, 1)))
-    size = tuple(max(side // COARSE, 1) for side in strokes.shape[::-1])
-    return tuple(
-        cv2.resize(cv2.multiply(one, other), size, interpolation=cv2.INTER_AREA)
-        for one, other in ((along, along), (along, down), (down, down))
-    )
+    roots = cv2.sqrt(rimmed.astype(np.float32))
+    along = cv2.subtract(roots[1:-1:2, 2:], roots[1:-1:2, :-2])
+    down = cv2.subtract(roots[2::2, 1:-1], roots[:-2:2, 1:-1])
+    rows, columns = (max((side - 2) // COARSE, 1) for side in rimmed.shape)
+    means = []
+    for one, other in ((along, along), (along, down), (down, down)):
+        # In two steps, each a mean of two by two or of two, which is quicker than one of any size.
+        half = cv2.resize(cv2.multiply(one, other), (max(along.shape[1] // 2, 1), rows), interpolation=cv2.INTER_AREA)
+        means.append(cv2.resize(half, (columns, rows), interpolation=cv2.INTER_LINEAR))
+    return tuple(means)
 
 
 def _enlarged(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

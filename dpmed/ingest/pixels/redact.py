@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pydicom
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.encoders.base import get_encoder
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import (
     HTJ2K,
@@ -26,8 +24,8 @@ from pydicom.uid import (
 )
 
 from dpmed.core.files import written_aside
+from dpmed.ingest.codecs import CODECS, decoder_of, encoder_of
 from dpmed.ingest.codestream import require_size
-from dpmed.ingest.decode import CODECS
 from dpmed.ingest.objects.pixels import PixelFacts
 from dpmed.ingest.opened import OpenedDicom, open_dicom
 from dpmed.ingest.pixels.fill import Black, fill
@@ -165,7 +163,7 @@ def _unpacked(frame: bytes, boxes: Sequence[Box], options: dict[str, Any], *, ra
     syntax = options["transfer_syntax_uid"]
     size = (int(options["rows"]), int(options["columns"]))
     require_size(frame, size, bits=int(options["bits_allocated"]), is_plain=syntax == RLELossless)
-    array, meta = get_decoder(syntax).as_array(
+    array, meta = decoder_of(syntax).as_array(
         encapsulate([frame], has_bot=False),
         raw=raw,
         decoding_plugin=CODECS.get(syntax, ""),
@@ -179,7 +177,7 @@ def _packed(frame: np.ndarray, header: pydicom.FileDataset, syntax: UID) -> byte
     options = as_pixel_options(header, transfer_syntax_uid=syntax) | {"number_of_frames": 1}
     if frame.ndim == 3:
         options["planar_configuration"] = 0
-    packed: bytes = get_encoder(syntax).encode(frame, **options)
+    packed: bytes = encoder_of(syntax).encode(frame, **options)
     return packed
 
 

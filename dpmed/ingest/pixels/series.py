@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from dpmed.ingest.pixels.projections import NOISE_SHARE, Projections, grey, levels
-from dpmed.ingest.pixels.text import LONG_SIDE, Box, Picture, TextFinder, thin_in
+from dpmed.ingest.pixels.strokes import Picture, thin_in
+from dpmed.ingest.pixels.text import LONG_SIDE, Box, Look, TextFinder
 
 Frames = Callable[[], Iterator[np.ndarray]]
 """Gives the frames anew each time: stored values, [row, column] or [row, column, colour]."""
@@ -73,13 +74,14 @@ def _kind(frame: np.ndarray) -> Hashable:
 def _templates(sums: Projections, finder: TextFinder) -> list[_Template]:
     mean = sums.mean
     white, black = thin_in(mean), thin_in(255 - mean)
+    in_mean, in_new = finder.find_all((Look(mean, SMOOTH), Look(sums.new, ROUGH)))
     templates = []
-    for box in finder.find(mean, long_side=SMOOTH):
+    for box in in_mean:
         place = _place(box)
         is_white = np.percentile(white[place], 95) >= np.percentile(black[place], 95)
         templates.append(_Template(box, _centred((white if is_white else black)[place]), bool(is_white)))
     new = sums.new
-    return templates + [_Template(box, _centred(new[_place(box)]), True) for box in finder.find(new, long_side=ROUGH)]
+    return templates + [_Template(box, _centred(new[_place(box)]), True) for box in in_new]
 
 
 def _alone(picture: Picture, finder: TextFinder) -> tuple[Box, ...]:
@@ -89,10 +91,10 @@ def _alone(picture: Picture, finder: TextFinder) -> tuple[Box, ...]:
     """
     longest = max(picture.shape)
     fine = min(max(LEAST_FINE, round(FINE * longest)), max(FINE_ENOUGH, round(LARGE * longest)), LONG_SIDE)
-    found = finder.find(picture, long_side=min(max(LEAST_WHOLE, round(WHOLE * longest)), LONG_SIDE))
+    looks = [Look(picture, min(max(LEAST_WHOLE, round(WHOLE * longest)), LONG_SIDE))]
     for strokes in (thin_in(picture), thin_in(255 - picture)):
-        found += finder.find(levels(strokes, NOISE_SHARE), long_side=fine, is_even=True)
-    return found
+        looks.append(Look(levels(strokes, NOISE_SHARE), fine, is_even=True))
+    return sum(finder.find_all(looks), ())
 
 
 def _sight(

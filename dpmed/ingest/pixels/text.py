@@ -1,42 +1,35 @@
-"""Finding lines of text in one picture, with rapidocr (PP-OCR models that come with it; nothing is downloaded).
+"""Finding lines of text in one picture, with the networks that come with rapidocr (PP-OCR; nothing is downloaded).
 
 What helped most on tissue was to look at the enlarged picture with its contrast evened out: letters of either colour
 stand out as much on bone as in air.
 """
 
 import importlib.util
-import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
 
 from dpmed.core.errors import ConfigError
+from dpmed.ingest.memory import give_back, giving_back
+from dpmed.ingest.pixels.strokes import STROKE, Picture, evened, resized, whole_line
 
-Picture = UInt8[np.ndarray, "row column"]
+if TYPE_CHECKING:
+    from dpmed.ingest.pixels.letters import Recogniser
+    from dpmed.ingest.pixels.lines import Detector
+
 LONG_SIDE, LEAST_SCALE, MOST_SCALE = 1280, 0.5, 2.5
 """Pixels to which a picture is brought, within bounds: small letters need the size."""
 LOWEST_LETTERS, SHORTEST_LINE = 6, 12
 """Pixels: in a smaller picture three letters cannot be read by anybody."""
-LEAST_SIDE, MOST_SIDE = 32, 4096
-"""Between which the reader takes the size as it comes: it was chosen here."""
-AROUND = 25
-"""Pixels of a neighbourhood that holds a few letters of small print and the tissue around them."""
-NOISE, MIDDLE, SPREAD = 8, 128, 50
-"""Grey levels: what counts as flat, and the mean and spread to which every neighbourhood is brought."""
-STROKE = 9
-"""Pixels: wider structures are no strokes of small letters."""
+MOST_SIDE = 4096
+"""Pixels: no picture is larger when it is looked at."""
 LEAST_SCORE, LEAST_CHARACTERS = 0.5, 3
-FAINT_SHARE = 0.25
-"""Of a box's strokes, at which a stroke still counts: a line that runs from lung into bone fades."""
-SAME_DENSITY = 0.5
-"""Of the share of strokes in a box, up to which its neighbourhood is taken for the same line."""
 THICKEST, SURELY_A_LINE = 0.2, 32
 """Of the longer side of a picture: what is thicker is no line of print, unless the picture is of a few letters."""
 MARKS = frozenset(
@@ -93,112 +86,117 @@ def is_installed() -> bool:
     return importlib.util.find_spec("rapidocr") is not None and importlib.util.find_spec("onnxruntime") is not None
 
 
+@dataclass(frozen=True)
+class Look:
+    """A picture to be looked at: a smaller `long_side` is quicker, and enough where the background is smooth.
+
+    `is_even`: it is black already, and its contrast needs no evening out.
+    """
+
+    picture: Picture
+    long_side: int = LONG_SIDE
+    is_even: bool = False
+
+    @property
+    def scale(self) -> float:
+        """How much it is enlarged."""
+        longest = int(max(self.picture.shape))
+        return min(max(self.long_side / longest, LEAST_SCALE), MOST_SCALE, MOST_SIDE / longest)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What may be lines in `version`, the enlarged picture `larger` or one with its contrast evened out."""
+
+    version: Picture
+    larger: Picture
+    lines: tuple[np.ndarray, ...]
+
+
 class TextFinder:
-    """Reads lines. The engine is loaded with the first picture, in the process that needs it."""
+    """Finds and reads lines. One network at a time is in memory, loaded in the process that needs it."""
 
     def find(self, picture: Picture, *, long_side: int = LONG_SIDE, is_even: bool = False) -> tuple[Box, ...]:
-        """Lines of at least three letters or digits, white or black, marks left out, in pixels of `picture`.
+        """Lines of at least three letters or digits, white or black, marks left out, in pixels of `picture`."""
+        return self.find_all((Look(picture, long_side, is_even),))[0]
 
-        A smaller `long_side` is quicker, and enough where the background is smooth. `is_even`: it is black already.
-        """
-        rows, columns = picture.shape
+    def find_all(self, looks: Sequence[Look]) -> list[tuple[Box, ...]]:
+        """The same for several pictures: what may be lines is looked for in all before any is read."""
+        seen = [self._seen(look) for look in looks]
+        if not any(seen):
+            return [()] * len(seen)
+        self.rest()
+        with giving_back():
+            return [self._read(look, some) for look, some in zip(looks, seen, strict=True)]
+
+    def rest(self) -> None:
+        """Give the memory of the networks back until the next picture; loading them anew takes 0.1 s."""
+        self.__dict__.clear()
+        give_back()
+
+    def _seen(self, look: Look) -> tuple[_Seen, ...]:
+        """What may be lines. Where there are any, the picture itself shows some that the even one has by half."""
+        rows, columns = look.picture.shape
         if rows < LOWEST_LETTERS or columns < SHORTEST_LINE:
             return ()
-        scale = min(max(long_side / max(rows, columns), LEAST_SCALE), MOST_SCALE)
-        larger = _resized(picture, scale)
-        boxes = self._lines(larger if is_even else _evened(larger, scale), larger, scale)
+        larger = resized(look.picture, look.scale)
+        first = larger if look.is_even else evened(larger, look.scale)
+        lines = self._lines(first, look.scale)
+        if not lines:
+            return ()
+        seen = _Seen(first, larger, lines)
+        return (seen,) if look.is_even else (seen, _Seen(larger, larger, self._lines(larger, look.scale)))
+
+    def _lines(self, version: Picture, scale: float) -> tuple[np.ndarray, ...]:
+        """Lines by their corners. A whole picture without text is often taken for one: that needs no reading."""
+        thickest = max(THICKEST * max(version.shape), SURELY_A_LINE * scale)
+        lines = self._detector.lines(version)
+        return tuple(line for line in lines if min(np.ceil(line.max(0)) - line.min(0).astype(int)) <= thickest)
+
+    def _read(self, look: Look, seen: tuple[_Seen, ...]) -> tuple[Box, ...]:
+        boxes = self._boxes(seen[0], look.scale) if seen else []
         if not any(sum(map(str.isalnum, box.text)) >= LEAST_CHARACTERS for box in boxes):
             return ()
-        # Where there is text, a second look at the picture itself finds what the first caught by half, and what is
-        # too short to be taken for text elsewhere belongs to it.
-        boxes += [] if is_even else self._lines(larger, larger, scale)
-        return tuple(box.grown((rows, columns)) for box in boxes)
+        # What is too short to be taken for text elsewhere belongs to it here.
+        for other in seen[1:]:
+            boxes += self._boxes(other, look.scale)
+        return tuple(box.grown(look.picture.shape) for box in boxes)
 
-    def _lines(self, seen: Picture, larger: Picture, scale: float) -> list[Box]:
-        """What is read in `seen`, a version of `larger`; with the whole of the line there. Marks are left out."""
-        thickest = max(THICKEST * max(larger.shape), SURELY_A_LINE * scale)
-        lines = []
-        for left, top, right, bottom, text, score in self._read(seen):
-            if min(right - left, bottom - top) <= thickest and not is_mark(text):
-                left, right = _whole_line(larger, (left, top, right, bottom), round(STROKE * scale) | 1)
+    def _boxes(self, seen: _Seen, scale: float) -> list[Box]:
+        """What is read, each with the whole of its line in the enlarged picture. Marks are left out."""
+        boxes = []
+        for corners in seen.lines:
+            text, score = self._recogniser.read(seen.version, corners)
+            if score >= LEAST_SCORE and any(map(str.isalnum, text)) and not is_mark(text):
+                left, top = corners.min(0).astype(int).tolist()
+                right, bottom = np.ceil(corners.max(0)).astype(int).tolist()
+                left, right = whole_line(seen.larger, (left, top, right, bottom), round(STROKE * scale) | 1)
                 first, last = np.floor(np.array((left, top)) / scale), np.ceil(np.array((right, bottom)) / scale)
-                lines.append(Box(int(first[0]), int(first[1]), int(last[0]), int(last[1]), score, text))
-        return lines
-
-    def _read(self, picture: Picture) -> Iterator[tuple[int, int, int, int, str, float]]:
-        found = self._engine(np.repeat(picture[..., None], 3, axis=-1), use_cls=False)
-        if found.boxes is None:
-            return
-        for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
-            if score >= LEAST_SCORE and any(map(str.isalnum, text)):
-                left, top = np.maximum(corners.min(0).astype(int), 0)
-                right, bottom = np.ceil(corners.max(0)).astype(int)
-                yield int(left), int(top), int(right), int(bottom), text, float(score)
+                boxes.append(Box(int(first[0]), int(first[1]), int(last[0]), int(last[1]), score, text))
+        return boxes
 
     @cached_property
-    def _engine(self) -> Any:
-        if not is_installed():
-            raise ConfigError(
-                "looking for text in pixels needs the extra `ocr`",
-                hint='pip install "dpmed[ocr]", or leave --pixels out',
-            )
-        import rapidocr
+    def _detector(self) -> "Detector":
+        from dpmed.ingest.pixels.lines import Detector
 
-        logging.getLogger("RapidOCR").disabled = True
-        # Models named by their path are never looked for elsewhere, nor fetched.
-        models = Path(rapidocr.__file__).parent / "models"
-        return rapidocr.RapidOCR(
-            params={
-                "Global.log_level": "critical",
-                "Global.max_side_len": MOST_SIDE,
-                "Det.limit_side_len": LEAST_SIDE,
-                "Det.model_path": str(next(models.glob("*_det_*.onnx"))),
-                "Rec.model_path": str(next(models.glob("*_rec_*.onnx"))),
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-            }
+        return Detector(_model("det"))
+
+    @cached_property
+    def _recogniser(self) -> "Recogniser":
+        from dpmed.ingest.pixels.letters import Recogniser
+
+        return Recogniser(_model("rec"))
+
+
+def _model(kind: str) -> Path:
+    """The file of a network, in the package that brings it; nothing of that is imported, and nothing is fetched."""
+    package = importlib.util.find_spec("rapidocr")
+    if not is_installed() or package is None or package.origin is None:
+        raise ConfigError(
+            "looking for text in pixels needs the extra `ocr`",
+            hint='pip install "dpmed[ocr]", or leave --pixels out',
         )
-
-
-def thin_in(picture: np.ndarray, *, stroke: int = STROKE) -> np.ndarray:
-    """The thin bright structures of a picture: its white top-hat (of a negative, the black ones)."""
-    import cv2
-
-    thin: np.ndarray = cv2.morphologyEx(picture, cv2.MORPH_TOPHAT, np.ones((stroke, stroke), np.uint8))
-    return thin
-
-
-def _resized(picture: Picture, scale: float) -> Picture:
-    import cv2
-
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    resized: Picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=way)
-    return resized
-
-
-def _evened(picture: Picture, scale: float) -> Picture:
-    """Every neighbourhood brought to the same mean and spread, unless it is flat."""
-    import cv2
-
-    values, side = picture.astype(np.float32), round(AROUND * scale) | 1
-    mean = cv2.blur(values, (side, side))
-    spread = np.sqrt(np.maximum(cv2.blur(values * values, (side, side)) - mean * mean, 0)) + NOISE
-    evened: Picture = np.clip(MIDDLE + (values - mean) / spread * SPREAD, 0, 255).astype(np.uint8)
-    return evened
-
-
-def _whole_line(picture: Picture, box: tuple[int, int, int, int], stroke: int) -> tuple[int, int]:
-    """The line's ends, wherever strokes as dense as in the box go on: a reader may catch half a name."""
-    left, top, right, bottom = box
-    strip = picture[top:bottom]
-    ways = (thin_in(strip, stroke=stroke), thin_in(255 - strip, stroke=stroke))
-    strip = max(ways, key=lambda thin: float(np.percentile(thin[:, left:right], 95)))
-    strong = strip >= max(FAINT_SHARE * np.percentile(strip[:, left:right], 95), NOISE)
-    density, step = strong[:, left:right].mean(), max(bottom - top, 4)
-    while left > 0 and strong[:, max(left - step, 0) : left].mean() >= SAME_DENSITY * density:
-        left = max(left - step, 0)
-    while right < strip.shape[1] and strong[:, right : right + step].mean() >= SAME_DENSITY * density:
-        right = min(right + step, strip.shape[1])
-    return left, right
+    return next((Path(package.origin).parent / "models").glob(f"*_{kind}_*.onnx"))
 
 
 def is_mark(text: str) -> bool:
