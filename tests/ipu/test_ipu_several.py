@@ -12,8 +12,10 @@ import torch
 
 from dpmed.backends import open_backend
 from dpmed.backends.conformance import synthetic_patients
+from dpmed.backends.ipu.anatomy import taken_apart
 from dpmed.backends.ipu.graph import graph_of
-from dpmed.backends.ipu.shards import shards
+from dpmed.backends.ipu.memory import Sizes
+from dpmed.backends.ipu.placement import placement_on
 from dpmed.backends.ipu.worker import network
 from dpmed.backends.ipu_backend import IpuBackend
 from dpmed.core.errors import ConfigError, DeviceError
@@ -55,27 +57,34 @@ def _processes(backend):
     return [program._worker._process for program in backend._crew._programs]
 
 
+def _places(model, image, ipus):
+    layers = taken_apart(model, "segmentation", image).layers
+    return placement_on(layers, Sizes(half=False), ipus=ipus, recompute=False).ipus
+
+
 @pytest.mark.parametrize("name", catalogue())
 @pytest.mark.parametrize("ipus", [1, 2, 4, 8])
 def test_every_ipu_gets_a_part_of_the_layers_in_their_order(name, ipus):
     model = build(ModelSpec(name=name, spatial_dims=2, in_channels=1, out_channels=1, width=4))
-    nodes = graph_of(model)
-    places = shards(nodes, dict(model.named_parameters()), torch.zeros(4, 1, 64, 64), ipus)
-    assert len(places) == len(nodes)
+    places = _places(model, (4, 1, 64, 64), ipus)
+    assert len(places) == len(graph_of(model))
     assert set(places) == set(range(ipus))
     assert all(after - before in (0, 1) for before, after in pairwise(places))
 
 
 def test_the_fullest_ipu_holds_as_little_as_can_be():
-    model = torch.nn.Sequential(*[torch.nn.ReLU() for _ in range(6)])  # six layers that each keep the same
-    assert shards(graph_of(model), {}, torch.zeros(1, 1, 8, 8), 2) == [0, 0, 0, 1, 1, 1]
-    wide = torch.nn.Sequential(torch.nn.Conv2d(1, 9, 1), torch.nn.Conv2d(9, 1, 1), torch.nn.ReLU(), torch.nn.ReLU())
-    assert shards(graph_of(wide), dict(wide.named_parameters()), torch.zeros(1, 1, 64, 64), 2) == [0, 1, 1, 1]
+    alike = torch.nn.Sequential(*[torch.nn.Conv2d(4, 4, 1) for _ in range(6)])
+    assert _places(alike, (1, 4, 8, 8), 2) == [0, 0, 0, 1, 1, 1]
+    layers = taken_apart(build(TINY_UNET), "segmentation", (2, 1, 32, 32)).layers
+    sizes = Sizes(half=False)
+    cuts = [(layers[:n], layers[n:]) for n in range(1, len(layers))]
+    least = min(max(sizes.load(part, recompute=False).total for part in cut) for cut in cuts)
+    assert placement_on(layers, sizes, ipus=2, recompute=False).fullest.total == least
 
 
 def test_more_ipus_than_layers_are_refused():
     with pytest.raises(ConfigError, match="2 layers does not fill 4 IPUs"):
-        shards(graph_of(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.ReLU())), {}, torch.zeros(1, 1, 8, 8), 4)
+        _places(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.ReLU()), (1, 1, 8, 8), 4)
 
 
 @pytest.mark.parametrize(("mode", "ipus"), [("flat", 4), ("per-layer", 4), ("automatic", 2)])

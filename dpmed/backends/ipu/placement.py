@@ -6,6 +6,7 @@ from itertools import pairwise
 from dpmed.backends.ipu.anatomy import LayerCost
 from dpmed.backends.ipu.figures import MOST_IPUS_OF_A_COPY
 from dpmed.backends.ipu.memory import Load, Sizes
+from dpmed.core.errors import ConfigError
 from dpmed.core.record import Record
 
 
@@ -44,7 +45,12 @@ def smallest_placement(layers: Sequence[LayerCost], sizes: Sizes, *, recompute: 
 
 
 def placement_on(layers: Sequence[LayerCost], sizes: Sizes, *, ipus: int, recompute: bool) -> Placement:
-    """On so many IPUs, at most as many as there are layers."""
+    """On so many IPUs. Raises `ConfigError` for more than there are layers."""
+    if ipus > len(layers):
+        raise ConfigError(
+            f"a network of {len(layers)} layers does not fill {ipus} IPUs",
+            hint=f"--set hardware.ipu_count={2 ** (len(layers).bit_length() - 1)}",
+        )
     ends = _balanced(_needs(layers, sizes), ipus)
     loads = tuple(sizes.load(layers[a:b], recompute=recompute) for a, b in pairwise((0, *ends)))
     return Placement(recompute=recompute, loads=loads)

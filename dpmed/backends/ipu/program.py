@@ -11,11 +11,13 @@ import torch
 from torch import nn
 
 from dpmed.backends.conformance import synthetic_patients
+from dpmed.backends.ipu.anatomy import taken_apart
 from dpmed.backends.ipu.graph import check_explicit, graph_of
+from dpmed.backends.ipu.memory import Sizes
+from dpmed.backends.ipu.placement import placement_on
 from dpmed.backends.ipu.process import START_SECONDS, Worker
 from dpmed.backends.ipu.sdk import sdk_python
 from dpmed.backends.ipu.selftest import self_test
-from dpmed.backends.ipu.shards import shards
 from dpmed.backends.streams import trainable
 from dpmed.core.errors import DeviceError
 from dpmed.core.specs import ClippingSpec, HardwareFlags, TaskSpec
@@ -136,8 +138,11 @@ class Program:
         self._worker.ask("compile", arrays=self._filled([patient], [1.0]), seconds=COMPILE_SECONDS)
 
     def _plan(self, patient: PatientTensors) -> None:
-        ipus = shards(self._nodes, trainable(self._job.model), patient.inputs, self._job.flags.ipu_count)
-        self._worker.ask("plan", self._job.plan(ipus), seconds=CALL_SECONDS)
+        flags = self._job.flags
+        layers = taken_apart(self._job.model, self._job.task.kind, patient.inputs.shape).layers
+        sizes = Sizes(half=flags.precision == "float16")
+        placed = placement_on(layers, sizes, ipus=flags.ipu_count, recompute=flags.ipu_recompute)
+        self._worker.ask("plan", self._job.plan(placed.ipus), seconds=CALL_SECONDS)
 
     def sum(self, patients: Sequence[PatientTensors]) -> tuple[Arrays, np.ndarray]:
         """Of some patients; one who makes it infinite is found by halving, and contributes nothing."""
