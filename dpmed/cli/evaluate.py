@@ -32,6 +32,10 @@ def evaluate(
     compare: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Another run to judge on the same patients, with paired tests.")
     ] = None,
+    sweep: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Runs of the same recipe at other epsilon: what privacy costs. Repeatable."),
+    ] = None,
     smallest_group: Annotated[
         int, typer.Option(metavar="N", help="Groups of fewer patients are not told of; 5 at the least.")
     ] = 10,
@@ -42,18 +46,31 @@ def evaluate(
     """Judge a model on patients it has not seen: table, JSON, a page of cases, the model card."""
     output = Output("evaluate", json=json, quiet=quiet, verbose=verbose)
     from dpmed.evaluate import evaluate as run_evaluation
+    from dpmed.evaluate.report.page import PAGE
     from dpmed.evaluate.run import PICTURES, RESULTS, results_folder
 
     folder = RunFolder(run)
     other = None if compare is None else RunFolder(compare)
     events = run_evaluation(
-        folder, data, split=split, out=out, device=device, compare=other, smallest_group=smallest_group
+        folder,
+        data,
+        split=split,
+        out=out,
+        device=device,
+        compare=other,
+        sweep=[RunFolder(one) for one in sweep or ()],
+        smallest_group=smallest_group,
     )
     evaluation = _follow(events, output)
     results = results_folder(folder, split, out)
     output.show(_page(evaluation))
-    output.say(f"results, cases and model card: {escape(str(results))}/ and {escape(str(folder.card))}")
-    places = {"evaluation": results / RESULTS, "pictures": results / PICTURES, "card": folder.card}
+    output.say(f"results and report: {escape(str(results / PAGE))}; to hand on: {escape(str(folder.release))}/")
+    places = {
+        "evaluation": results / RESULTS,
+        "pictures": results / PICTURES,
+        "report": results / PAGE,
+        "card": folder.card,
+    }
     output.finish(
         {"run": str(run), **evaluation.summary(), **{name: str(path) for name, path in places.items()}},
         next_command=f"dpmed epsilon {run}",
@@ -86,6 +103,8 @@ def _page(evaluation: "Evaluation") -> Group:
     if evaluation.comparison is not None:
         shown += ["", _table(*tables.comparison_table(evaluation.comparison))]
         shown += ["", *map(escape, tables.below_comparison(evaluation.comparison))]
+    if evaluation.sweep is not None:
+        shown += ["", _table(*tables.sweep_table(evaluation.sweep))]
     return Group(*shown)
 
 

@@ -84,3 +84,20 @@ class Comparison(Record):
     statement: Statement
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+
+
+class SweepPoint(Record):
+    """One run of a sweep: what it promises, None for the run without noise, and how well it does."""
+
+    run: str
+    epsilon: float | None
+    delta: float
+    value: float
+    value_ci: Interval | None
+
+
+class Sweep(Record):
+    """Runs of one recipe at different epsilon, judged on the same patients, in order; without a promise last."""
+
+    measure: str
+    points: tuple[SweepPoint, ...]

@@ -7,7 +7,7 @@ from pydantic import Field
 from dpmed.core.manifest import CaseId, PatientId, Split, Task
 from dpmed.core.record import Record
 from dpmed.core.specs import Statement
-from dpmed.evaluate.details import Comparison, Curves, Interval, Share, Subgroups
+from dpmed.evaluate.details import Comparison, Curves, Interval, Share, Subgroups, Sweep
 
 
 class ClassifiedCase(Record):
@@ -196,6 +196,7 @@ class Evaluation(Record):
     curves: Curves | None
     subgroups: Subgroups
     comparison: Comparison | None
+    sweep: Sweep | None = None
     notes: tuple[str, ...]
     per_patient: tuple[ClassifiedPatient, ...] | tuple[SegmentedPatient, ...]
 
@@ -205,7 +206,18 @@ class Evaluation(Record):
 
     def summary(self) -> dict[str, Any]:
         """The flat numbers without any patient: what `dpmed evaluate --json` prints."""
-        about = {"task", "split", "patients", "cases", "same_dataset", "device", "subgroups", "comparison", "notes"}
+        about = {
+            "task",
+            "split",
+            "patients",
+            "cases",
+            "same_dataset",
+            "device",
+            "subgroups",
+            "comparison",
+            "sweep",
+            "notes",
+        }
         privacy = {"epsilon", "delta", "unit", "neighbouring", "accountant", "valid"}
         return {
             **self.model_dump(mode="json", include=about),

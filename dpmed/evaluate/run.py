@@ -1,6 +1,6 @@
 """`dpmed evaluate`: check, predict case by case, score, draw, write."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from dpmed.evaluate.fit import Subject, about_the_other, fit, fit_other
 from dpmed.evaluate.groups import SMALLEST, check_smallest
 from dpmed.evaluate.inference import load_weights
 from dpmed.evaluate.judges import Classifier, Judge, Segmenter
+from dpmed.evaluate.report.curves import sweep_figure
 from dpmed.evaluate.report.gallery import exhibits
 from dpmed.evaluate.report.page import write_reports
 from dpmed.evaluate.results import Evaluation
 from dpmed.evaluate.subgroups import subgroups
+from dpmed.evaluate.sweep import check_sweep, sweep_of
 
 EvaluateEvent = Note | Progress | Evaluation
-RESULTS, PICTURES = "evaluation.json", "cases.png"
+RESULTS, PICTURES, SWEEP = "evaluation.json", "cases.png", "sweep.png"
 OTHER_GRID = "The two runs read scans on different grids."
 
 
@@ -40,9 +42,10 @@ def evaluate(
     out: Path | None = None,
     device: Device = "auto",
     compare: RunFolder | None = None,
+    sweep: Sequence[RunFolder] = (),
     smallest_group: int = SMALLEST,
 ) -> Iterator[EvaluateEvent]:
-    """Judge a run on the patients of a split, and beside it another run; the events end with `Evaluation`.
+    """Judge a run on the patients of a split, and beside it other runs; the events end with `Evaluation`.
 
     Writes `evaluation.json` and `cases.png` to `out`, by default in `curator/`, and the model card with results of the
     test split. Raises `MismatchError`, `NoInputError`, `ConfigError` or `DeviceError` before an image is read.
@@ -51,7 +54,9 @@ def evaluate(
     folder = results_folder(run, split, out)
     subject = fit(run, data, split=split)
     other = None if compare is None else fit_other(compare, subject, data, split=split)
+    check_sweep(run, sweep)
     place = resolve_device(device)
+    swept = yield from _swept(sweep, data, split, device)
     yield from (Note(text) for text in subject.notes)
     theirs = [] if other is None or compare is None else (yield from _judged_by_other(compare, other, device))
     with closing(_opened(subject, device)) as backend:
@@ -65,6 +70,9 @@ def evaluate(
             subgroups=subgroups(judged, subject.manifest, smallest=smallest_group),
             comparison=None if other is None else _comparison(subject, other, judged, theirs),
         )
+        if swept:
+            evaluation = evaluation.model_copy(update={"sweep": sweep_of([evaluation, *swept])})
+            pictures.save(sweep_figure(evaluation), folder / SWEEP)
         write_atomic(folder / RESULTS, evaluation.to_json())
         pictures.save(judge.picture(judged, subject.dataset), folder / PICTURES)
         write_reports(run, subject.manifest, evaluation, exhibits(judge, judged, subject.dataset), folder)
@@ -94,6 +102,20 @@ def _found(judge: Judge[Any], judged: list[Any], validation: list[Any], subject:
         "notes": (*subject.notes, *words.remarks(scores, patients=len(judged)), *filter(None, [subject.no_threshold])),
         "per_patient": tuple(judged),
     }
+
+
+def _swept(
+    runs: Sequence[RunFolder], data: Path, split: Split, device: Device
+) -> Generator[Note | Progress, None, list[Evaluation]]:
+    """The other runs of a sweep, each judged as by itself."""
+    found = []
+    for number, run in enumerate(runs, start=1):
+        for event in evaluate(run, data, split=split, device=device):
+            if isinstance(event, Evaluation):
+                found.append(event)
+            elif isinstance(event, Progress):
+                yield Progress(f"{event.what} of run {number} of {len(runs)}", event.done, event.total)
+    return found
 
 
 def _judged_by_other(run: RunFolder, subject: Subject, device: Device) -> Generator[Progress, None, list[Any]]:

@@ -5,7 +5,7 @@ from string import ascii_uppercase
 from typing import NamedTuple
 
 from dpmed.evaluate import words
-from dpmed.evaluate.details import Comparison, Difference, Group, GroupMeasure, Subgroups
+from dpmed.evaluate.details import Comparison, Difference, Group, GroupMeasure, Subgroups, Sweep, SweepPoint
 from dpmed.evaluate.lines import lines, number, span
 from dpmed.evaluate.results import Evaluation
 
@@ -77,6 +77,14 @@ def comparison_table(comparison: Comparison) -> TextTable:
     return _headed("Beside the other run", head, rows)
 
 
+def sweep_table(sweep: Sweep) -> TextTable:
+    """A row for each run, the most private first."""
+    rows = tuple(
+        (point.run[:12], *_promise(point), number(point.value), span(point.value_ci)) for point in sweep.points
+    )
+    return TextTable("What privacy costs", ("run", "epsilon", "delta", NAMES[sweep.measure], "95 % interval"), rows)
+
+
 def below_comparison(comparison: Comparison) -> tuple[str, ...]:
     """How the runs were compared, and what the other one promises."""
     tests = {one.test for one in comparison.differences}
@@ -86,6 +94,10 @@ def below_comparison(comparison: Comparison) -> tuple[str, ...]:
         *comparison.notes,
         f"The other run. {words.privacy(comparison.statement)}",
     )
+
+
+def _promise(point: SweepPoint) -> tuple[str, str]:
+    return ("none", "") if point.epsilon is None else (f"{point.epsilon:.3f}", f"{point.delta:g}")
 
 
 def _apart(found: Subgroups) -> list[Group]:

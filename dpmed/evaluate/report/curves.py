@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dpmed.evaluate.details import Curves, ReliabilityBin
-from dpmed.evaluate.results import SegmentedPatient
+from dpmed.evaluate.results import Evaluation, SegmentedPatient
+from dpmed.evaluate.sweep import draw_sweep
 
 INK = "#0a0b0c"
 """Replaced by the colour of the page's text, whatever it is there."""
@@ -63,6 +64,21 @@ def training_curve(losses: Sequence[float], spent: tuple[Sequence[int], Sequence
         twin.tick_params(colors=SECOND)
         twin.spines[["top", "left", "bottom"]].set_visible(False)
     return _svg(figure, "training")
+
+
+def sweep_figure(evaluation: Evaluation) -> Figure:
+    """Utility against epsilon."""
+    assert evaluation.sweep is not None, "there were other runs"
+    figure, (axes,) = _panels(1, wide=2.0)
+    draw_sweep(axes, evaluation.sweep, colour=LINE, plain=SECOND)
+    if any(point.epsilon is None for point in evaluation.sweep.points):
+        axes.legend(frameon=False, labelcolor=INK)
+    return figure
+
+
+def sweep_curve(evaluation: Evaluation) -> str:
+    """The same for a page."""
+    return _svg(sweep_figure(evaluation), "sweep")
 
 
 def _reliability(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:

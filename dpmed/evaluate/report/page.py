@@ -21,7 +21,7 @@ from dpmed.evaluate import tables, words
 from dpmed.evaluate.card import INSIDE_ONLY, INTENDED, LIMITS, TOO_SMALL, is_too_small
 from dpmed.evaluate.classification import THRESHOLD
 from dpmed.evaluate.pictures import COLOURS
-from dpmed.evaluate.report.curves import classification_curves, segmentation_curves, training_curve
+from dpmed.evaluate.report.curves import classification_curves, segmentation_curves, sweep_curve, training_curve
 from dpmed.evaluate.report.gallery import Exhibit
 from dpmed.evaluate.results import ClassifiedPatient, Evaluation, SegmentedPatient
 from dpmed.privacy.charts import spent_over_steps
@@ -43,6 +43,7 @@ def write_reports(
     whole = [
         ("Results", _results(evaluation, names_sites=True)),
         ("Beside the other run", _beside(evaluation)),
+        ("What privacy costs", _sweep(evaluation)),
         (
             "How patients were told apart" if config.task.kind == "classification" else "Patient by patient",
             _curves(evaluation),
@@ -107,6 +108,13 @@ def _beside(evaluation: Evaluation) -> str:
         return ""
     below = tables.below_comparison(evaluation.comparison)
     return f"{_table(tables.comparison_table(evaluation.comparison))}{_bullets(below)}"
+
+
+def _sweep(evaluation: Evaluation) -> str:
+    """Runs of the same recipe at other epsilon."""
+    if evaluation.sweep is None:
+        return ""
+    return f'<div class="charts">{sweep_curve(evaluation)}</div>{_table(tables.sweep_table(evaluation.sweep))}'
 
 
 def _curves(evaluation: Evaluation) -> str:
