@@ -12,11 +12,12 @@ from PIL import Image
 
 from dpmed.cli.main import main
 from dpmed.core.manifest import Manifest
-from dpmed.core.specs import Statement
+from dpmed.core.specs import Entry, Statement
 from dpmed.evaluate.groups import SMALLEST
 from dpmed.evaluate.report.curves import training_curve
 from dpmed.evaluate.report.gallery import MOST_SLICES
 from dpmed.evaluate.results import Evaluation
+from dpmed.privacy.ledger import Ledger
 
 VOID = {"meta", "img", "input", "br"}
 
@@ -128,3 +129,15 @@ def test_a_torn_line_of_the_metrics_costs_no_report(covid):
     whole, released = written(covid)
     assert "training loss" in whole
     assert "training loss" not in released
+
+
+def test_a_run_without_privacy_has_a_loss_and_no_price(make_run, covid_dataset, tmp_path):
+    run = make_run(tmp_path / "plain", covid_dataset, private=False)
+    entry = Entry(step=0, mechanism="none", sample_rate=0.5, noise_multiplier=0, clip_norm=None)
+    Ledger(run.ledger).append(entry)
+    run.metrics.write_text('{"loss": 0.7}\n')
+    assert main(["evaluate", str(run.root), "--data", str(covid_dataset), "--quiet"]) == 0
+    whole = (run.curator / "evaluate-test" / "report.html").read_text()
+    assert "training loss" in whole
+    assert "epsilon spent" not in whole
+    assert "No privacy guarantee" in whole

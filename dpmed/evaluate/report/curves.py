@@ -69,7 +69,7 @@ def training_curve(losses: Sequence[float], spent: tuple[Sequence[int], Sequence
 def sweep_figure(evaluation: Evaluation) -> Figure:
     """Utility against epsilon."""
     assert evaluation.sweep is not None, "there were other runs"
-    figure, (axes,) = _panels(1, wide=2.0)
+    figure, (axes,) = _panels(1, wide=3.0)
     draw_sweep(axes, evaluation.sweep, colour=LINE, plain=SECOND)
     if any(point.epsilon is None for point in evaluation.sweep.points):
         axes.legend(frameon=False, labelcolor=INK)

@@ -177,8 +177,9 @@ def _training(run: RunFolder) -> str:
     if not losses:
         return ""
     statement = Statement.from_json(run.statement.read_text())
-    runs = mechanism_runs(Ledger(run.ledger).entries)
-    spent = spent_over_steps(runs, statement.delta) if statement.epsilon is not None else None
+    spent = None
+    if statement.epsilon is not None:
+        spent = spent_over_steps(mechanism_runs(Ledger(run.ledger).entries), statement.delta)
     return f'<div class="charts">{training_curve(losses, spent)}</div>'
 
 
