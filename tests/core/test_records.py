@@ -92,7 +92,7 @@ def test_a_clip_norm_that_bounds_nothing_cannot_be_made(norm):
 
 def test_every_file_that_may_leave_the_hospital_lies_in_release_and_every_other_does_not():
     run = RunFolder(Path("runs/x"))
-    released = {run.model, run.config, run.ledger, run.statement, run.card}
+    released = {run.model, run.config, run.ledger, run.statement, run.card, run.report}
     assert {path.relative_to(run.release).as_posix() for path in released} == RELEASE_FILES
     for path in (run.state, run.manifest, run.metrics):
         assert path.is_relative_to(run.curator)

@@ -113,7 +113,7 @@ def test_the_card_shows_groups_and_no_sites_name(covid) -> None:
         for column, value in (("site", "s-0123456789ab"), ("sex", "F"))
     )
     told = Subgroups(smallest=10, columns=("site", "sex"), groups=groups, some_are_too_small=True)
-    write_card(covid.run, evaluation.model_copy(update={"subgroups": told}))
+    write_card(covid.run, evaluation.model_copy(update={"subgroups": told, "patients": 40}))
     card = covid.run.card.read_text()
     assert "| site A | 20 | 0.750 | 0.500 to 0.900 | +0.100 | -0.100 to 0.300 |" in card
     assert "| sex F | 20 |" in card
@@ -153,7 +153,8 @@ def test_validation_patients_of_both_classes_choose_a_threshold(covid, tmp_path:
     chosen = got["at_chosen_threshold"]
     assert chosen["chosen_on"] == len(Manifest.load(copy).patients("val"))
     assert got["threshold"] == 0.5
-    assert f"| sensitivity at {chosen['threshold']:.3g} |" in covid.run.card.read_text()
+    report = covid.run.curator / "evaluate-test" / "report.html"
+    assert f"sensitivity at {chosen['threshold']:.3g}<" in report.read_text()
 
 
 def test_validation_patients_of_one_class_choose_nothing(covid, other_dataset) -> None:
