@@ -3,9 +3,9 @@
 import torch
 
 from dpmed.backends.ipu.process import greeting
-from dpmed.backends.ipu.sdk import sdk_python
 from dpmed.core.errors import DeviceError
 from dpmed.core.record import Record
+from dpmed.core.sdk import sdk_python
 from dpmed.core.specs import HardwareFlags
 
 

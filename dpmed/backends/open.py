@@ -3,10 +3,10 @@
 import torch
 
 from dpmed.backends.base import Backend
-from dpmed.backends.ipu.sdk import sdk_python
 from dpmed.backends.ipu_backend import IpuBackend
 from dpmed.backends.torch_backend import TorchBackend
 from dpmed.core.errors import DeviceError
+from dpmed.core.sdk import sdk_python
 from dpmed.core.specs import ClippingSpec, Device, HardwareFlags, ModelSpec, TaskSpec
 
 DEFAULT_FLAGS = HardwareFlags()

@@ -16,6 +16,7 @@ from dpmed.core.choices import Device
 from dpmed.core.errors import ConfigError, InterruptedRun
 from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.folders import RunFolder
+from dpmed.core.sdk import sdk_python
 
 if TYPE_CHECKING:
     from dpmed.engine import TrainDone, TrainRequest
@@ -66,6 +67,8 @@ def train(
 
     is_plan = dry_run and loaded.hardware.device == "ipu"
     require_place(plot, is_plan=is_plan)
+    if loaded.hardware.device == "ipu" and not dry_run:
+        sdk_python(loaded.hardware)  # a missing SDK is told at once
     from dpmed.engine import TrainRequest
     from dpmed.engine import train as run_training
 

@@ -31,6 +31,11 @@ def test_no_heavy_library_is_loaded_to_answer(words):
     assert not loaded_by(*words) & HEAVY
 
 
+def test_a_missing_sdk_is_told_without_a_heavy_library(monkeypatch):
+    monkeypatch.delenv("POPLAR_SDK_ENABLED", raising=False)
+    assert not loaded_by("train", "covid-ct-tiny", "--data", "d", "--run", "r", "--device", "ipu") & HEAVY
+
+
 def test_help_does_not_even_load_the_records():
     assert not loaded_by("--help") & (HEAVY | {"pydantic", "cryptography"})
 

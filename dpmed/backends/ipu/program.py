@@ -16,10 +16,10 @@ from dpmed.backends.ipu.graph import check_explicit, graph_of
 from dpmed.backends.ipu.memory import Sizes
 from dpmed.backends.ipu.placement import placement_on
 from dpmed.backends.ipu.process import START_SECONDS, Worker
-from dpmed.backends.ipu.sdk import sdk_python
 from dpmed.backends.ipu.selftest import self_test
 from dpmed.backends.streams import trainable
 from dpmed.core.errors import DeviceError
+from dpmed.core.sdk import sdk_python
 from dpmed.core.specs import ClippingSpec, HardwareFlags, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.privacy.clipping import l2_bound

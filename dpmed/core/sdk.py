@@ -1,4 +1,4 @@
-"""Where PopTorch lives: the interpreter that the recipe names, or that of an enabled Poplar SDK."""
+"""Where PopTorch lives: the recipe says, or an enabled Poplar SDK. Told before any heavy library is loaded."""
 
 import os
 import shutil
