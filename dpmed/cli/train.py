@@ -16,7 +16,6 @@ from dpmed.core.choices import Device
 from dpmed.core.errors import ConfigError, InterruptedRun
 from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.folders import RunFolder
-from dpmed.core.sdk import sdk_python
 
 if TYPE_CHECKING:
     from dpmed.engine import TrainDone, TrainRequest
@@ -60,6 +59,7 @@ def train(
         raise ConfigError("--epsilon and privacy.noise_multiplier both set the noise", hint="give one of them")
     settings = [*(set_ or ()), *(f"{key}={value}" for key, value in options.items() if value is not None)]
     from dpmed.core.recipe import load_recipe
+    from dpmed.core.sdk import sdk_python
 
     loaded = load_recipe(recipe, settings=settings)
     if init is not None and not init.is_file():

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from dpmed.backends.conformance import synthetic_patients
-from dpmed.backends.ipu import sdk
 from dpmed.backends.ipu_backend import IpuBackend
+from dpmed.core import sdk
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
 
 HERE = Path(__file__).parent
