@@ -47,8 +47,9 @@ def evaluate(
 ) -> Iterator[EvaluateEvent]:
     """Judge a run on the patients of a split, and beside it other runs; the events end with `Evaluation`.
 
-    Writes `evaluation.json` and `cases.png` to `out`, by default in `curator/`, and the model card with results of the
-    test split. Raises `MismatchError`, `NoInputError`, `ConfigError` or `DeviceError` before an image is read.
+    Writes `evaluation.json`, `cases.png`, `report.html` and for a sweep `sweep.png` to `out`, by default in `curator/`;
+    of the test split also the model card and the report without patients in `release/`. Raises `MismatchError`,
+    `NoInputError`, `ConfigError` or `DeviceError` before an image is read.
     """
     check_smallest(smallest_group)
     folder = results_folder(run, split, out)

@@ -20,9 +20,10 @@ from dpmed.core.labels import SCHEMES
 from dpmed.core.manifest import Case, Geometry
 from dpmed.core.recipe import Recipe
 from dpmed.core.runconfig import RunConfig
-from dpmed.core.specs import ModelSpec, Statement, TaskSpec
+from dpmed.core.specs import ModelSpec, TaskSpec
 from dpmed.export import Exported, export
 from dpmed.models import build
+from tests.evaluate.conftest import statement
 
 KINDS = {
     "2-D classifier": ("covid-ct", 2),
@@ -75,23 +76,6 @@ def config(kind: str, **data: object) -> RunConfig:
         init_sha256=None,
         device="cpu",
         engine="vmap",
-    )
-
-
-def statement() -> Statement:
-    return Statement(
-        epsilon=7.5,
-        delta=1e-3,
-        second_opinions={},
-        noise_multiplier=1.0,
-        sample_rate=0.5,
-        clip_norm=1.0,
-        steps=8,
-        assumptions=("an assumption",),
-        covers=("the weights",),
-        does_not_cover=("held-out patients",),
-        valid=True,
-        words="epsilon 7.5 at delta 0.001, per patient",
     )
 
 

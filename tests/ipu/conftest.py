@@ -21,6 +21,15 @@ def silence(monkeypatch):
         monkeypatch.delenv(name)
 
 
+@pytest.fixture
+def trapped_standin(monkeypatch, silence):
+    """PopTorch's place is taken in the worker's interpreter alone; its traps are set."""
+    monkeypatch.setenv("PYTHONPATH", str(STANDIN))
+    monkeypatch.setenv("POPTORCH_DEFAULT_OPTIONS", '{"Training.gradientAccumulation": 4}')
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+
+
 @pytest.fixture(scope="module")
 def poptorch():
     with pytest.MonkeyPatch.context() as patch:

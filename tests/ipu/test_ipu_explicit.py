@@ -29,13 +29,7 @@ REFUSED = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _standin(monkeypatch):
-    """PopTorch's place is taken in the worker's interpreter alone; its traps are set."""
-    monkeypatch.setenv("PYTHONPATH", str(STANDIN))
-    monkeypatch.setenv("POPTORCH_DEFAULT_OPTIONS", '{"Training.gradientAccumulation": 4}')
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+pytestmark = pytest.mark.usefixtures("trapped_standin")
 
 
 def _opened(model=SMALL, task=COVID, clipping=LAYERS, **flags):

@@ -16,8 +16,9 @@ from dpmed.core.folders import RunFolder
 from dpmed.core.labels import SCHEMES
 from dpmed.core.recipe import Recipe
 from dpmed.core.runconfig import RunConfig
-from dpmed.core.specs import ModelSpec, Statement, TaskSpec
+from dpmed.core.specs import ModelSpec, TaskSpec
 from dpmed.models import build
+from tests.evaluate.conftest import statement
 
 REGIONS = tuple(SCHEMES["brats"].regions)
 AIR_HU, TISSUE_HU = -1000, 300
@@ -128,26 +129,9 @@ def finished_run(tmp_path: Path) -> Callable[..., RunFolder]:
         )
         run.release.mkdir(parents=True)
         run.config.write_text(config.to_json())
-        run.statement.write_text(_statement().to_json())
+        run.statement.write_text(statement().to_json())
         torch.manual_seed(0)
         save_file(build(spec).state_dict(), run.model)
         return run
 
     return made
-
-
-def _statement() -> Statement:
-    return Statement(
-        epsilon=7.5,
-        delta=1e-3,
-        second_opinions={},
-        noise_multiplier=1.0,
-        sample_rate=0.5,
-        clip_norm=1.0,
-        steps=8,
-        assumptions=("an assumption",),
-        covers=("the weights",),
-        does_not_cover=("held-out patients",),
-        valid=True,
-        words="epsilon 7.5 at delta 0.001, per patient",
-    )
