@@ -93,22 +93,22 @@ def _follow(events: Iterator[Any], output: Output) -> "Evaluation":
 def _page(evaluation: "Evaluation") -> Group:
     from dpmed.evaluate import tables, words
 
-    shown: list[RenderableType] = [_table(*tables.main_table(evaluation), remarks=1)]
+    shown: list[RenderableType] = [as_table(*tables.main_table(evaluation), remarks=1)]
     said = (*words.confusions(evaluation), *words.explanations(evaluation))
     shown += ["", *map(escape, said), escape(words.privacy(evaluation.statement))]
     for table in tables.group_tables(evaluation.subgroups, names_sites=True):
-        shown += ["", _table(*table)]
+        shown += ["", as_table(*table)]
     if below := tables.below_groups(evaluation.subgroups):
         shown += ["", *map(escape, below)]
     if evaluation.comparison is not None:
-        shown += ["", _table(*tables.comparison_table(evaluation.comparison))]
+        shown += ["", as_table(*tables.comparison_table(evaluation.comparison))]
         shown += ["", *map(escape, tables.below_comparison(evaluation.comparison))]
     if evaluation.sweep is not None:
-        shown += ["", _table(*tables.sweep_table(evaluation.sweep))]
+        shown += ["", as_table(*tables.sweep_table(evaluation.sweep))]
     return Group(*shown)
 
 
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, remarks: int = 0) -> Table:
+def as_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, remarks: int = 0) -> Table:
     """The first column names a row, the others are numbers, but for the last few, which are remarks."""
     table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(head):

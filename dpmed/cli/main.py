@@ -22,6 +22,7 @@ from dpmed.cli.output import Output
 from dpmed.cli.predict import predict
 from dpmed.cli.recipes import recipes
 from dpmed.cli.reidentify import reidentify
+from dpmed.cli.study import study
 from dpmed.cli.train import train
 from dpmed.core.errors import ExitCode, InterruptedRun
 
@@ -38,6 +39,7 @@ AROUND: dict[str, Callable[..., Any] | typer.Typer] = {
     "recipes": recipes,
     "doctor": doctor,
     "bench": bench,
+    "study": study,
     "reidentify": reidentify,
 }
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from scipy.optimize import brentq
 
@@ -25,6 +26,7 @@ CALIBRATION_SLACK = 2e-4
 """How much of a target epsilon calibration may leave unused before it searches on the fine grid."""
 
 
+@lru_cache  # a study asks for the same runs again and again
 def noise_multiplier_for(target: float, *, delta: float, run: MechanismRun, rough: bool = False) -> float:
     """The least noise multiplier with which `run` does not pass `target`, to four digits, rounded up.
 

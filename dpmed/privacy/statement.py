@@ -1,13 +1,14 @@
 """What a run guarantees, in numbers and in words. An epsilon is never printed alone (promise 8)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from dpmed.core.errors import MismatchError
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Attacks, Entry, Statement
 from dpmed.privacy.accounting import agrees, epsilon, in_numbers, second_opinions
 from dpmed.privacy.meaning import attacks, in_words
-from dpmed.privacy.mechanisms import mechanism_runs
+from dpmed.privacy.mechanisms import MechanismRun, mechanism_runs
 
 SAMPLING = "each step drew each training patient independently with the stated sample rate (Poisson), from OS entropy"
 TRUNCATED = "draws of more than {most} patients were cut to so many at random; what that costs is counted"
@@ -40,17 +41,9 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
     why = _why_invalid(config, entries)
     delta = config.recipe.privacy.delta
     runs = () if any(entry.mechanism == "none" for entry in entries) else mechanism_runs(entries)
-    spent = None if why else epsilon(runs, delta=delta)
-    opinions = {} if spent is None else second_opinions(runs, delta=delta)
-    if spent is not None and not agrees(spent, opinions):
-        raise MismatchError(
-            f"the accountants disagree: {in_numbers({'pld': spent, **opinions}, digits=4)}",
-            hint="do not release this run; report these numbers with the recipe",
-        )
-    bounds, words = None, NO_GUARANTEE.format(why=why)
-    if spent is not None:
-        bounds = attacks(runs)
-        words = _words(spent, opinions, bounds, config)
+    reckoned = None if why else _reckoned(runs, delta)
+    spent, opinions, bounds = reckoned or (None, {}, None)
+    words = _words(*reckoned, config) if reckoned else NO_GUARANTEE.format(why=why)
     last = entries[-1] if entries else None
     return Statement(
         epsilon=spent,
@@ -69,6 +62,18 @@ def statement(config: RunConfig, entries: Sequence[Entry]) -> Statement:
         why_invalid=why,
         words=words,
     )
+
+
+@lru_cache  # a study asks for the same runs again and again
+def _reckoned(runs: tuple[MechanismRun, ...], delta: float) -> tuple[float, dict[str, float], Attacks]:
+    """Epsilon, what other accountants say, and what attacks it leaves."""
+    spent, opinions = epsilon(runs, delta=delta), second_opinions(runs, delta=delta)
+    if not agrees(spent, opinions):
+        raise MismatchError(
+            f"the accountants disagree: {in_numbers({'pld': spent, **opinions}, digits=4)}",
+            hint="do not release this run; report these numbers with the recipe",
+        )
+    return spent, opinions, attacks(runs)
 
 
 def _why_invalid(config: RunConfig, entries: Sequence[Entry]) -> str:

@@ -15,7 +15,7 @@ HEAVY = {
 }
 COMMANDS = [
     *("ingest", "train", "epsilon", "evaluate", "predict", "export"),
-    *("demo", "recipes", "doctor", "bench", "reidentify"),
+    *("demo", "recipes", "doctor", "bench", "study", "reidentify"),
 ]
 
 
@@ -48,7 +48,8 @@ def test_commands_are_listed_in_the_order_in_which_a_newcomer_meets_them():
 def test_every_command_has_a_help_text_and_the_three_common_options():
     group = typer.main.get_command(app)
     leaves = {name: group.commands[name] for name in COMMANDS}
-    leaves |= dict(group.commands["recipes"].commands) | dict(group.commands["bench"].commands)
+    for name in ("recipes", "bench", "study"):
+        leaves |= dict(group.commands[name].commands)
     for name, command in leaves.items():
         assert command.help, name
         options = {option for parameter in command.params for option in parameter.opts}

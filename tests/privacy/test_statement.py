@@ -80,6 +80,7 @@ def test_borrowed_weights_are_an_assumption():
 
 
 def test_a_number_that_the_second_opinion_does_not_support_is_not_stated(monkeypatch):
+    statements._reckoned.cache_clear()
     monkeypatch.setattr(statements, "epsilon", lambda runs, delta: 0.001)
     with pytest.raises(MismatchError, match="accountants disagree"):
         statement(_config(), _entries())

@@ -1,0 +1,1 @@
+"""Studies: many trainings of one question over epsilons, seeds and folds, and the page of what they found."""
