@@ -122,6 +122,10 @@ class Study:
         source = str(self.file.parent / name) if name.endswith(".toml") else name
         return load_recipe(source, settings=[*ONE_EACH, *_settings(self.told.settings), *own])
 
+    def train_seed(self, key: CellKey) -> int:
+        """A cell's own: with first weights in common, folds would be less independent than they look."""
+        return key.seed * self.told.folds + key.fold
+
     def init(self, variant: str) -> Path | None:
         """The public weights that a variant starts from."""
         init = self.told.variants[variant].init

@@ -1,8 +1,9 @@
-"""How sure a result of a study is: patients drawn anew within their fold and class, and seeds drawn anew too.
+"""How sure a result of a study is: over patients, and over trainings.
 
-Patients are judged by every seed and seeds judge every patient, so both are drawn, independently (the pigeonhole
-bootstrap, Owen 2007). With few seeds S the bootstrap understates what they differ by; their weights are therefore
-stretched by sqrt(S / (S - 1)) (Rao and Wu 1988), which is exact for the variance. One seed shows no such spread.
+Patients are drawn anew within their fold and class, all trainings judging the same ones (bootstrap). What trainings of
+one fold differ by is partly chance of patients, too, since each rates them a little differently; the rest is theirs,
+and is added as a variance component (random effects, unbiased, not below 0), with Student's t for as many trainings
+as there are. Trainings are independent: each has its own first weights, draws and noise.
 """
 
 import math
@@ -15,8 +16,6 @@ from jaxtyping import Float
 from dpmed.evaluate.details import Interval
 from dpmed.evaluate.intervals import LEVEL, RESAMPLES, SEED
 
-Draws = Float[np.ndarray, "resample seed"]
-
 
 @dataclass(frozen=True)
 class FoldScores:
@@ -26,59 +25,70 @@ class FoldScores:
     negatives: Float[np.ndarray, "seed negative"] | None
 
 
-def values(folds: Sequence[FoldScores]) -> Float[np.ndarray, "seed"]:
-    """The metric of each seed: the mean over folds of AUROC, or of the positive patients' mean score."""
-    ones = [(_ones(fold.positives), None if fold.negatives is None else _ones(fold.negatives)) for fold in folds]
-    return np.asarray(np.mean([_metric(*pair) for pair in zip(folds, ones, strict=True)], axis=0)[0])
+@dataclass(frozen=True)
+class Measured:
+    """The metric of every training, and the same with patients drawn anew."""
+
+    values: Float[np.ndarray, "fold seed"]
+    drawn: Float[np.ndarray, "resample fold seed"]
+
+    @property
+    def value(self) -> float:
+        """The mean over folds and seeds."""
+        return float(self.values.mean())
+
+    @property
+    def of_trainings(self) -> tuple[float, int]:
+        """The variance of `value` that is of trainings alone, and its degrees of freedom; 0 with one seed."""
+        folds, seeds = self.values.shape
+        freedom = folds * (seeds - 1)
+        if not freedom:
+            return 0.0, 0
+        between = self.values.var(axis=1, ddof=1).sum()
+        apart = self.drawn - self.drawn.mean(axis=2, keepdims=True)
+        of_patients = apart.var(axis=0).mean(axis=1).sum() * seeds / (seeds - 1)
+        return max(0.0, float(between - of_patients)) / folds**2 / seeds, freedom
 
 
-def drawn(folds: Sequence[FoldScores]) -> Draws:
-    """The same with patients drawn anew. Folds of the same patients are drawn alike, so that differences are paired."""
+def measured(folds: Sequence[FoldScores]) -> Measured:
+    """The metric: AUROC, or the positive patients' mean score. Folds of the same patients are drawn alike."""
     random = np.random.default_rng(SEED)
     found = []
     for fold in folds:
-        of_positives = _weights(fold.positives, random)
-        found.append(
-            _metric(fold, (of_positives, None if fold.negatives is None else _weights(fold.negatives, random)))
-        )
-    return np.asarray(np.mean(found, axis=0))
+        sides = [side for side in (fold.positives, fold.negatives) if side is not None]
+        found.append(_metric(sides, [_as_they_are_and_drawn(side.shape[1], random) for side in sides]))
+    everything = np.stack(found, axis=1)
+    return Measured(everything[0], everything[1:])
 
 
-def interval(patients: Draws, less: Draws | None = None) -> Interval | None:
-    """The 95 % interval of the mean over seeds; or of how much it is above another's, whose seeds are other ones."""
+def interval(result: Measured, less: Measured | None = None) -> Interval | None:
+    """The 95 % interval of `value`; or of how much it is above another's, of the same patients. None without spread."""
     random = np.random.default_rng(SEED + 1)
-    found = (patients * _seed_weights(patients.shape[1], random)).sum(1)
+    found = _spread(result, random)
     if less is not None:
-        found = found - (less * _seed_weights(less.shape[1], random)).sum(1)
+        found = found - _spread(less, random)
     if not np.ptp(found):
-        return None  # too few patients to show a spread
+        return None
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def _metric(fold: FoldScores, weights: tuple[np.ndarray, np.ndarray | None]) -> Draws:
-    """With weights of patients, "resample patient"."""
-    of_positives = weights[0] / weights[0].sum(1, keepdims=True)
-    if fold.negatives is None or weights[1] is None:
-        return np.asarray(of_positives @ fold.positives.T)
-    of_negatives = weights[1] / weights[1].sum(1, keepdims=True)
-    gaps = fold.positives[:, :, None] - fold.negatives[:, None, :]
+def _spread(result: Measured, random: np.random.Generator) -> Float[np.ndarray, "resample"]:
+    variance, freedom = result.of_trainings
+    trainings = random.standard_t(freedom, RESAMPLES) * math.sqrt(variance) if freedom else 0.0
+    return np.asarray(result.drawn.mean(axis=(1, 2)) + trainings)
+
+
+def _metric(sides: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Float[np.ndarray, "resample seed"]:
+    """With weights of patients, "resample patient", that add up to 1."""
+    if len(sides) == 1:
+        return np.asarray(weights[0] @ sides[0].T)
+    gaps = sides[0][:, :, None] - sides[1][:, None, :]
     wins = (gaps > 0) + 0.5 * (gaps == 0)  # AUROC is the share of pairs that are ranked rightly, ties half
-    return np.stack([((of_positives @ one) * of_negatives).sum(1) for one in wins], axis=1)
+    return np.stack([((weights[0] @ one) * weights[1]).sum(1) for one in wins], axis=1)
 
 
-def _weights(scores: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """How often each patient is drawn."""
-    count = scores.shape[1]
-    return random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-
-
-def _seed_weights(seeds: int, random: np.random.Generator) -> Draws:
-    if seeds == 1:
-        return np.ones((RESAMPLES, 1))
-    shares = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
-    return np.asarray(1 / seeds + math.sqrt(seeds / (seeds - 1)) * (shares - 1 / seeds))
-
-
-def _ones(scores: np.ndarray) -> np.ndarray:
-    return np.ones((1, scores.shape[1]))
+def _as_they_are_and_drawn(patients: int, random: np.random.Generator) -> Float[np.ndarray, "resample patient"]:
+    """Weights of patients: first each once, then as often as they are drawn."""
+    drawn = random.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
+    return np.concatenate([np.ones((1, patients)), drawn]) / patients

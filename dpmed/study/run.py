@@ -67,7 +67,15 @@ def plan(request: StudyRequest) -> Planned:
     found = {one.key: cell for one in asked if (cell := folder.found(one)) is not None}
     wanted = set(study.cells(request.only))
     tasks = [
-        Task(one, folds[one.key.fold], request.data, request.out, study.init(one.key.variant), request.keep)
+        Task(
+            asked=one,
+            held_out=folds[one.key.fold],
+            data=request.data,
+            out=request.out,
+            seed=study.train_seed(one.key),
+            init=study.init(one.key.variant),
+            keep=request.keep,
+        )
         for one in asked
         if one.key in wanted and one.key not in found
     ]

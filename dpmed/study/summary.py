@@ -13,7 +13,7 @@ from dpmed.privacy.mechanisms import MechanismRun
 from dpmed.study.cells import Cell
 from dpmed.study.judge import METRICS, metric
 from dpmed.study.plan import CellKey, Study
-from dpmed.study.resample import FoldScores, drawn, interval, values
+from dpmed.study.resample import FoldScores, interval, measured
 from dpmed.study.result import FailedCell, Row, StudyResult
 
 Grid = Mapping[tuple[int, int], Cell]
@@ -92,7 +92,7 @@ def _row(study: Study, place: tuple[str, float | None], grid: Grid, folds: Seque
     name, own_epsilon = place
     variant, seeds = study.told.variants[name], _whole_seeds(grid, folds)
     used = [grid[seed, fold] for seed in seeds for fold in folds]
-    scores = _scores(grid, seeds, folds)
+    found = measured(_scores(grid, seeds, folds))
     gain, gain_ci, gain_seeds = (None, None, 0) if name == study.base else _gain(grid, base, folds)
     recipe, last = used[0].asked.recipe, used[-1]
     spent = [cell.epsilon for cell in used if cell.epsilon is not None]
@@ -104,9 +104,9 @@ def _row(study: Study, place: tuple[str, float | None], grid: Grid, folds: Seque
         epsilon=own_epsilon,
         seeds=len(seeds),
         folds=len(folds),
-        value=float(values(scores).mean()),
-        value_ci=interval(drawn(scores)),
-        per_seed=tuple(values(scores).tolist()),
+        value=found.value,
+        value_ci=interval(found),
+        per_seed=tuple(found.values.mean(axis=0).tolist()),
         pooled=float(np.mean([_pooled(grid, seed, folds) for seed in seeds])),
         gain=gain,
         gain_ci=gain_ci,
@@ -127,9 +127,9 @@ def _gain(grid: Grid, base: Grid, folds: Sequence[int]) -> tuple[float | None, I
     ours, theirs = _whole_seeds(grid, common), _whole_seeds(base, common)
     if not common or not ours or not theirs:
         return None, None, 0
-    sides = _scores(grid, ours, common, beside=base), _scores(base, theirs, common, beside=grid)
-    gain = float(values(sides[0]).mean() - values(sides[1]).mean())
-    return gain, interval(*map(drawn, sides)), min(len(ours), len(theirs))
+    this = measured(_scores(grid, ours, common, beside=base))
+    other = measured(_scores(base, theirs, common, beside=grid))
+    return this.value - other.value, interval(this, other), min(len(ours), len(theirs))
 
 
 def _scores(grid: Grid, seeds: Sequence[int], folds: Sequence[int], beside: Grid | None = None) -> list[FoldScores]:

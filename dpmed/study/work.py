@@ -29,6 +29,7 @@ class Task:
     held_out: frozenset[str]
     data: Path
     out: Path
+    seed: int
     init: Path | None
     keep: bool
 
@@ -86,7 +87,7 @@ def _trained(task: Task, data: Path, run: RunFolder) -> TrainDone:
         recipe=task.asked.recipe,
         data=data,
         run=run,
-        seed=task.asked.key.seed,
+        seed=task.seed,
         private=task.asked.key.epsilon is not None,
         init=task.init,
     )
