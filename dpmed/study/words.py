@@ -30,8 +30,8 @@ def about(result: StudyResult) -> list[str]:
         f"**Protocol.** {result.patients} patients, of whom {result.positives} {kind}, in {result.folds} folds by "
         f"patient{' and label' if result.task == 'covid-ct' else ''}; every patient is judged once per seed, by a "
         f"model trained on the other folds. {METRIC[result.task]} A number is the mean over folds, then over seeds. "
-        "Intervals (95 %) are over patients and over trainings. A seed sets the first weights and the augmentation; who "
-        "is drawn into a step, and the noise, are secret and new in every run, so the same command gives other numbers, "
+        "Intervals (95 %) are over patients and over trainings. A seed sets first weights and augmentation; who is "
+        "drawn into a step, and the noise, are secret and new in every run, so the same command gives other numbers, "
         "within about these intervals.",
         f"**Privacy.** Delta is {result.delta:g}. {result.choice}",
     ]
