@@ -41,7 +41,8 @@ class Cell(Record):
     """One training and its held-out patients: outside every guarantee.
 
     `metric` is AUROC over patients, or the mean Dice of those who bear tumour. `epsilon` is what the run's statement
-    says, None without a promise. `seconds` of the steps alone; `cell_seconds` with all checks and the judging.
+    says, None without a promise. `seconds` of the steps alone; `cell_seconds` with all checks and the judging;
+    `cpu_seconds` of the processor in them, which other work on the machine does not lengthen.
     """
 
     schema_: Literal["dpmed.cell/1"] = Field(default="dpmed.cell/1", alias="schema")
@@ -56,6 +57,7 @@ class Cell(Record):
     steps: int
     seconds: float
     cell_seconds: float
+    cpu_seconds: float
     device: str
     engine: str
     machine: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dpmed.evaluate.pictures import COLOURS, save
 from dpmed.study.plan import epsilon_text
@@ -61,7 +62,8 @@ def _frontier_figure(result: StudyResult, lines: dict[str, list[Row]]) -> Figure
     axes.set_xticks(list(places.values()), ["no privacy" if one is None else epsilon_text(one) for one in epsilons])
     axes.set(xlabel=f"epsilon per patient, at delta {result.delta:g}", ylabel=result.metric, title=result.title)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(frameon=False, loc="upper left")
+    axes.margins(x=0.08)
+    axes.legend(frameon=False, loc="upper left", fontsize=9)
     return figure
 
 
@@ -88,6 +90,9 @@ def _gains_figure(result: StudyResult, rows: Sequence[Row]) -> Figure:
             axes.hlines(place, *row.gain_ci, color=colour, linewidth=1.5)
         axes.plot([row.gain or 0], [place], "o", color=colour)
     axes.axvline(0, color=DARK, linewidth=0.8)
+    said = sorted({verdict(row) for row in rows}, key=list(OF_VERDICT).index)
+    dots = [Line2D([], [], color=OF_VERDICT[one], marker="o", linewidth=1.5, label=one) for one in said]
+    figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), frameon=False, fontsize=9)
     axes.set_yticks(range(len(rows)), [row.variant for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     epsilon = rows[0].epsilon

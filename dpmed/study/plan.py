@@ -183,7 +183,14 @@ def _check_variant(study: Study, name: str) -> None:
     init = study.init(name)
     if init is not None and not init.is_file():
         raise ConfigError(f"variant {name}: the file of init does not exist", hint="a path from the study's folder on")
+    if decided := {"privacy.epsilon", "privacy.delta"} & {*own.settings, *told.settings}:
+        raise ConfigError(f"{decided.pop()} is set for a variant", hint="the study's own epsilons and delta decide it")
     try:
-        study.recipe(name, None)
+        recipe = study.recipe(name, None)
     except ConfigError as error:
         raise ConfigError(f"variant {name}: {error.message}", hint=error.hint) from None
+    if recipe.privacy.noise_multiplier is not None:
+        raise ConfigError(
+            f"variant {name} sets the noise, which is calibrated to each epsilon",
+            hint="leave privacy.noise_multiplier out",
+        )

@@ -9,6 +9,7 @@ as there are. Trainings are independent: each has its own first weights, draws a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -52,12 +53,9 @@ class Measured:
 
 def measured(folds: Sequence[FoldScores]) -> Measured:
     """The metric: AUROC, or the positive patients' mean score. Folds of the same patients are drawn alike."""
-    random = np.random.default_rng(SEED)
-    found = []
-    for fold in folds:
-        sides = [side for side in (fold.positives, fold.negatives) if side is not None]
-        found.append(_metric(sides, [_as_they_are_and_drawn(side.shape[1], random) for side in sides]))
-    everything = np.stack(found, axis=1)
+    sides = [[side for side in (fold.positives, fold.negatives) if side is not None] for fold in folds]
+    weights = _weights(tuple(tuple(side.shape[1] for side in pair) for pair in sides))
+    everything = np.stack([_metric(*both) for both in zip(sides, weights, strict=True)], axis=1)
     return Measured(everything[0], everything[1:])
 
 
@@ -88,7 +86,13 @@ def _metric(sides: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> Float
     return np.stack([((weights[0] @ one) * weights[1]).sum(1) for one in wins], axis=1)
 
 
+@lru_cache(maxsize=4)  # the same for every variant: so they are of the same patients
+def _weights(patients: tuple[tuple[int, ...], ...]) -> list[list[Float[np.ndarray, "resample patient"]]]:
+    """Of patients, by fold and side: first each once, then as often as they are drawn."""
+    random = np.random.default_rng(SEED)
+    return [[_as_they_are_and_drawn(count, random) for count in counts] for counts in patients]
+
+
 def _as_they_are_and_drawn(patients: int, random: np.random.Generator) -> Float[np.ndarray, "resample patient"]:
-    """Weights of patients: first each once, then as often as they are drawn."""
     drawn = random.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
     return np.concatenate([np.ones((1, patients)), drawn]) / patients

@@ -16,7 +16,8 @@ class Row(Record):
     `value`: the mean over seeds of the mean over folds; `pooled`: over all patients at once, each judged by the model
     that had not seen them. `gain`: above the base at the same epsilon, on the folds that both have, with at
     least `gain_seeds` on either side; None for the base.
-    `epsilon_spent` is the largest that a run's statement says. `seconds` is the median of a run's steps.
+    `epsilon_spent` is the largest that a run's statement says. Times are
+    medians: `seconds` of the steps, `cell_seconds` with checks and judging, `cpu_seconds` of the processor in them.
     """
 
     variant: str
@@ -40,6 +41,7 @@ class Row(Record):
     steps: int
     seconds: float
     cell_seconds: float
+    cpu_seconds: float
 
 
 class FailedCell(Record):
@@ -77,7 +79,7 @@ class StudyResult(Record):
     missing: int
     failed: tuple[FailedCell, ...]
     cost: Annotated[float, Field(ge=0)] | None
-    cell_seconds: float
+    cpu_seconds: float
     machines: tuple[str, ...]
     devices: tuple[str, ...]
     dpmed_versions: tuple[str, ...]

@@ -55,7 +55,7 @@ def summarised(study: Study, cells: Sequence[Cell], failed: Collection[FailedCel
         missing=len(planned) - len(cells),
         failed=tuple(failed),
         cost=composed_cost([(cell.asked.key.fold, cell.spent) for cell in cells], told.delta),
-        cell_seconds=sum(cell.cell_seconds for cell in cells),
+        cpu_seconds=sum(cell.cpu_seconds for cell in cells),
         machines=tuple(sorted({cell.machine for cell in cells})),
         devices=tuple(sorted({cell.device for cell in cells})),
         dpmed_versions=tuple(sorted({cell.dpmed_version for cell in cells})),
@@ -65,18 +65,16 @@ def summarised(study: Study, cells: Sequence[Cell], failed: Collection[FailedCel
 def composed_cost(runs: Sequence[tuple[int, Sequence[MechanismRun]]], delta: float) -> float | None:
     """The epsilon (RDP) of all runs together for a patient, who is in every one but those of their own fold.
 
-    `runs` come with the fold that they held out; the largest over folds counts. None without runs, or beyond 1,000.
+    `runs` come with the fold that they held out; a patient of the fold that was held out least is asked about. None
+    without runs, or beyond 1,000.
     """
-    if not any(spent for _, spent in runs):
+    steps = {fold: sum(run.steps for other, spent in runs if other == fold for run in spent) for fold, _ in runs}
+    own = min(steps, key=lambda fold: steps[fold], default=None)
+    of_others = [run for fold, spent in runs if fold != own for run in spent]
+    try:
+        return epsilon(without_truncation(of_others), delta=delta, accountant="rdp") if of_others else None
+    except ConfigError:  # so much that nobody would be protected
         return None
-    costs = []
-    for own in {fold for fold, _ in runs}:
-        of_others = [run for fold, spent in runs if fold != own for run in spent]
-        try:
-            costs.append(epsilon(without_truncation(of_others), delta=delta, accountant="rdp"))
-        except ConfigError:  # so much that nobody would be protected
-            return None
-    return max(costs)
 
 
 def _folds(planned: Sequence[CellKey], like: CellKey) -> tuple[int, ...]:
@@ -118,6 +116,7 @@ def _row(study: Study, place: tuple[str, float | None], grid: Grid, folds: Seque
         steps=last.steps,
         seconds=statistics.median(cell.seconds for cell in used),
         cell_seconds=statistics.median(cell.cell_seconds for cell in used),
+        cpu_seconds=statistics.median(cell.cpu_seconds for cell in used),
     )
 
 

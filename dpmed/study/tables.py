@@ -1,6 +1,6 @@
 """The rows of a study as tables of text: the same on the terminal and on the page."""
 
-from collections.abc import Sequence
+from pathlib import PurePath
 
 from dpmed.evaluate.lines import span
 from dpmed.evaluate.tables import TextTable
@@ -12,17 +12,19 @@ from dpmed.study.verdict import verdict
 
 def frontier_table(result: StudyResult) -> TextTable:
     """The variants that were run at several epsilons, with what of the run without privacy is left."""
-    head = ("variant", "epsilon", result.metric, "95 % interval", "of no privacy", "seeds", "s/run")
-    rows = [_frontier_row(row, rows) for rows in frontier(result).values() for row in rows]
-    return TextTable(f"{result.metric} by epsilon", head, tuple(rows))
+    head = ("variant", "epsilon", result.metric, "95 % interval", "of no privacy", "seeds", "CPU s")
+    lines = frontier(result)
+    without = {name: row.value for name, rows in lines.items() for row in rows if row.epsilon is None}
+    rows = [_frontier_row(row, without.get(row.variant)) for rows in lines.values() for row in rows]
+    return TextTable(f"{result.metric} by epsilon per patient, at delta {result.delta:g}", head, tuple(rows))
 
 
 def gains_table(result: StudyResult) -> TextTable:
     """Every variant beside the base at one epsilon, what did not help too."""
     rows = gains(result)
     base = [row for row in result.rows if row.variant == result.base and rows and row.epsilon == rows[0].epsilon]
-    head = ("variant", result.metric, "gain", "95 % interval", "", "seeds", "s/run")
-    title = f"Beside {result.base}, {privacy_words(rows[0].epsilon)}" if rows else f"Beside {result.base}"
+    head = ("variant", result.metric, "gain", "95 % interval", "", "seeds", "CPU s")
+    title = f"{result.metric} beside {result.base}{f', {privacy_words(rows[0].epsilon)}' if rows else ''}"
     return TextTable(title, head, tuple(_gain_row(row) for row in (*base, *rows)))
 
 
@@ -31,7 +33,7 @@ def other_table(result: StudyResult) -> TextTable:
     told = {id(row) for row in (*(row for rows in frontier(result).values() for row in rows), *gains(result))}
     base = {result.base} if gains(result) else set()
     left = [row for row in result.rows if id(row) not in told and row.variant not in base]
-    head = ("variant", "epsilon", result.metric, "95 % interval", "gain", "95 % interval", "seeds", "s/run")
+    head = ("variant", "epsilon", result.metric, "95 % interval", "gain", "95 % interval", "seeds", "CPU s")
     return TextTable("Others", head, tuple(_other_row(row) for row in left))
 
 
@@ -49,7 +51,7 @@ def privacy_words(epsilon: float | None) -> str:
 
 def _variant_row(row: Row) -> tuple[str, ...]:
     keys = [f"{key}={value}" for key, value in row.settings.items()]
-    keys += ["init"] if row.init is not None else []
+    keys += [f"init={PurePath(row.init).name}"] if row.init is not None else []
     batch, noise = f"{row.expected_batch_size} of {row.train_patients}", _noise(row)
     return row.variant, row.about, batch, str(row.steps), noise, ", ".join(f"`{key}`" for key in keys)
 
@@ -59,9 +61,8 @@ def _noise(row: Row) -> str:
     return "" if row.epsilon_spent is None else f"{row.noise_multiplier:.2f} (epsilon {row.epsilon_spent:.2f})"
 
 
-def _frontier_row(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
-    best = next((one.value for one in rows if one.epsilon is None), None)
-    share = "" if not best or row.epsilon is None else f"{row.value - best:+.3f}, {100 * row.value / best:.0f} %"
+def _frontier_row(row: Row, without: float | None) -> tuple[str, ...]:
+    share = f"{row.value - without:+.3f}, {100 * row.value / without:.0f} %" if without and row.epsilon else ""
     return (row.variant, _epsilon(row), *_value(row), share, *_effort(row))
 
 
@@ -89,4 +90,4 @@ def _gain(row: Row) -> tuple[str, str]:
 
 
 def _effort(row: Row) -> tuple[str, str]:
-    return str(row.seeds), f"{row.seconds:.0f}"
+    return str(row.seeds), f"{row.cpu_seconds:.0f}"

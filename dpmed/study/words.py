@@ -14,7 +14,7 @@ HEAD = (
 )
 UNDER_FRONTIER = (
     "Of no privacy: what is lost against the same variant without privacy, and what share of it is left. "
-    "s/run: the median of a run's steps.\n"
+    "CPU s: the median processor time of a training with its checks and judging.\n"
 )
 METRIC = {
     "covid-ct": "AUROC over patients: a patient's probability is the mean over slices, then over scans.",
@@ -54,12 +54,11 @@ def under_gains(result: StudyResult) -> str:
 
 def effort(result: StudyResult) -> list[str]:
     """Time and hardware, and what is missing."""
-    time = (
-        f"{result.cell_seconds / 3600:.1f} h" if result.cell_seconds >= 3600 else f"{result.cell_seconds / 60:.0f} min"
-    )
+    seconds = result.cpu_seconds
+    time = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
     said = [
-        f"**Time and hardware.** {result.cells} trainings, {time} if one after the other, each with one core of the "
-        f"processor; on {'; '.join(result.machines)} ({', '.join(result.devices)})."
+        f"**Time and hardware.** {result.cells} trainings, each with one core of the processor: {time} of processor "
+        f"time in all; on {'; '.join(result.machines)} ({', '.join(result.devices)})."
     ]
     if result.missing:
         said.append(f"{result.missing} trainings of the study are not done; only seeds that are whole are counted.")
@@ -79,9 +78,10 @@ def _cost(result: StudyResult) -> str:
     if not result.private_cells:
         return ""
     spent = "an epsilon beyond 1,000" if result.cost is None else f"epsilon {result.cost:.1f}"
+    others = ", and those without privacy without bound" if result.cells > result.private_cells else ""
     return (
         f"Had they been private, the study would have cost each patient: its {result.private_cells} private trainings "
-        f"together {spent} at delta {result.delta:g} (by RDP), and those without privacy without bound."
+        f"together {spent} at delta {result.delta:g} (by RDP){others}."
     )
 
 

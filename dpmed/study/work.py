@@ -36,7 +36,7 @@ class Task:
 
 def work(task: Task) -> Cell:
     """Train, judge, write the cell. What the trained model is made of is removed, unless it is to be kept."""
-    began = time.monotonic()
+    began, began_cpu = time.monotonic(), time.process_time()
     folder = StudyFolder(task.out)
     folder.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.scratch) as scratch:
@@ -58,6 +58,7 @@ def work(task: Task) -> Cell:
             steps=done.steps,
             seconds=done.seconds,
             cell_seconds=time.monotonic() - began,
+            cpu_seconds=time.process_time() - began_cpu,
             device=done.device,
             engine=done.engine,
             machine=machine_words(done.device),

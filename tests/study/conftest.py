@@ -134,6 +134,7 @@ def make_cell(write_study: Callable[..., Path]) -> Callable[..., Cell]:
             steps=4,
             seconds=1.0,
             cell_seconds=2.0,
+            cpu_seconds=1.5,
             device="cpu",
             engine="nano",
             machine="a machine, 2 cores",

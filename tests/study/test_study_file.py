@@ -49,6 +49,8 @@ def test_every_training_has_a_seed_of_its_own(write_study):
         ("[variants.x]\nepsilons = [0]", "study key variants.x.epsilons"),
         ("[variants.X]", "study key variants.X"),
         ("[variants.x", "not valid TOML"),
+        ('[variants.x]\nsettings = { "privacy.epsilon" = 3.0 }', "privacy.epsilon is set for a variant"),
+        ('[variants.x]\nsettings = { "privacy.noise_multiplier" = 3.0 }', "variant x sets the noise"),
     ],
 )
 def test_what_is_wrong_is_named(write_study, more, said):
