@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
 from dpmed.core.record import Record, describe
-from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability, Sampling, Training
+from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Norm, Positive, Probability, Sampling, Training
 
 NO_OTHER_SAMPLING = (
     "only poisson and truncated-poisson are offered, because only their epsilon is known exactly; shuffled or fixed "
@@ -56,10 +56,16 @@ class DataRecipe(Record):
 
 
 class ModelRecipe(Record):
-    """A network of the catalogue and its width (channels of the first stage)."""
+    """A network of the catalogue and its width (channels of the first stage).
+
+    `weight_standardization` keeps each convolution's weights at mean 0 and one size (arXiv:1903.10520). `norm` is
+    "group" (GroupNorm) or, for ResNets with standardised weights, "none".
+    """
 
     name: str
     width: Count = 16
+    weight_standardization: bool = False
+    norm: Norm = "group"
 
 
 class PrivacyRecipe(Record):

@@ -25,6 +25,7 @@ Sampling = Literal["poisson", "truncated-poisson"]
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
 Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "bandmf", "none"]
 Training = Literal["dp-sgd", "bandmf"]
+Norm = Literal["group", "none"]
 
 
 class ClippingSpec(Record):
@@ -161,6 +162,8 @@ class ModelSpec(Record):
     in_channels: Count
     out_channels: Count
     width: Count
+    weight_standardization: bool = False
+    norm: Norm = "group"
 
 
 class TaskSpec(Record):
