@@ -12,7 +12,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
 from dpmed.core.record import Record, describe
-from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Norm, Positive, Probability, Sampling, Training
+from dpmed.core.specs import (
+    ClippingMode,
+    Count,
+    HardwareFlags,
+    LossSpec,
+    Norm,
+    Positive,
+    Probability,
+    Sampling,
+    Training,
+)
 
 NO_OTHER_SAMPLING = (
     "only poisson and truncated-poisson are offered, because only their epsilon is known exactly; shuffled or fixed "
@@ -117,7 +127,7 @@ class OptimizerRecipe(Record):
     learning_rate: Positive = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -130,9 +140,16 @@ class Recipe(Record):
     task: Task
     data: DataRecipe
     model: ModelRecipe
+    loss: LossSpec = LossSpec()
     privacy: PrivacyRecipe = PrivacyRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     hardware: HardwareFlags = HardwareFlags()
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> "Recipe":
+        if self.loss.cross_entropy == 0 and (self.loss.dice == 0 or self.task == "covid-ct"):
+            raise ValueError("loss: nothing would be learned; give cross_entropy a weight, or dice for segmentations")
+        return self
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -166,11 +166,24 @@ class ModelSpec(Record):
     norm: Norm = "group"
 
 
+class LossSpec(Record):
+    """Weights of what training makes small: Dice (of segmentations alone), and cross-entropy.
+
+    Where the target is positive, cross-entropy counts `positive_weight` times. It is a public constant of the recipe:
+    counted from the private patients, it would be a statistic of theirs that nobody paid for.
+    """
+
+    dice: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    cross_entropy: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    positive_weight: Positive = 1.0
+
+
 class TaskSpec(Record):
     """What the network is trained for: one logit per class of a patient, or one logit per voxel and region."""
 
     kind: Literal["classification", "segmentation"]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    loss: LossSpec = LossSpec()
 
 
 class Attacks(Record):

@@ -8,7 +8,7 @@ from dpmed.backends.conformance import synthetic_patients
 from dpmed.backends.engines import nano
 from dpmed.backends.fused import Fused, room
 from dpmed.backends.fused.choice import Chooser
-from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
+from dpmed.core.specs import ClippingSpec, HardwareFlags, LossSpec, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, loss_function
 
@@ -91,6 +91,24 @@ def test_every_way_of_the_fused_engine_gives_the_stored_weights_gradient(name, d
     fused = Fused(Forced(way))
     require_agreement(fused(network, loss, cohort, clipping, 2), nano(network, loss, cohort, clipping, 1))
     assert way in fused.chooser.chosen.values()
+
+
+@pytest.mark.parametrize("engine", ["vmap", "fused"])
+@pytest.mark.parametrize("name", ["unet", "resnet10-gn"])
+def test_every_engine_agrees_on_a_weighted_loss(name, engine):
+    loss = LossSpec(dice=0.5, cross_entropy=2.0, positive_weight=3.0)
+    model, task = spec_of(name, 2, {}), task_of(name).model_copy(update={"loss": loss})
+    torch.manual_seed(1)
+    weights = build(model).double().state_dict()
+
+    def total(way: str, task: TaskSpec):
+        flags, clipping = HardwareFlags(engine=way, precision="float64", nano_batch=2), ClippingSpec(l2_clip_norm=0.1)
+        backend = open_backend("cpu", model=model, task=task, clipping=clipping, flags=flags)
+        backend.load(weights)
+        return backend.clipped_sum(patients(task, 2))
+
+    require_agreement(total(engine, task), total("nano", task))
+    assert total(engine, task).notes.loss_sum != pytest.approx(total(engine, task_of(name)).notes.loss_sum, rel=0.1)
 
 
 @pytest.mark.parametrize("engine", ["nano", "vmap", "fused"])
