@@ -16,6 +16,7 @@ OTHER = {
     "data.window_hu": ("[-500, 500]", (-500.0, 500.0)),
     "data.draws_per_patient": ("7", 7),
     "data.foreground_fraction": ("0.25", 0.25),
+    "data.slices": ("content", "content"),
     "data.augment": ("false", False),
     "model.name": ("unet", "unet"),
     "model.width": ("5", 5),
