@@ -16,7 +16,7 @@ from dpmed.backends.ipu.crew import Crew
 from dpmed.backends.ipu.program import TOLERANCES, Job, arrays_of
 from dpmed.backends.streams import chunks, trainable
 from dpmed.core.errors import ConfigError, DpmedError
-from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
+from dpmed.core.specs import ClippingSpec, HardwareFlags, LossSpec, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import build, check_private
 from dpmed.privacy.clipping import l2_bound
@@ -31,7 +31,7 @@ class IpuBackend:
 
     def open(self, model: ModelSpec, task: TaskSpec, clipping: ClippingSpec, flags: HardwareFlags) -> None:
         """Start the workers and hand them the network. Raises `DeviceError`, or `ConfigError` for flags."""
-        check_settings(clipping, flags)
+        check_settings(clipping, flags, task)
         if flags.threads:
             torch.set_num_threads(flags.threads)
         self._model = build(model)
@@ -99,8 +99,10 @@ class IpuBackend:
         return f"nano on {where}, {self._crew.places} patients a call"
 
 
-def check_settings(clipping: ClippingSpec, flags: HardwareFlags) -> None:
+def check_settings(clipping: ClippingSpec, flags: HardwareFlags, task: TaskSpec) -> None:
     """Raise `ConfigError` for what no IPU is asked to do."""
+    if task.loss != LossSpec():
+        raise ConfigError("an IPU has the loss of weights 1 alone", hint="leave out [loss], or --device cpu or cuda")
     if flags.precision not in TOLERANCES:
         raise ConfigError(f"an IPU has no {flags.precision}", hint="--set hardware.precision=float32, or float16")
     if flags.ipu_recompute and clipping.mode != "flat" and clipping.l2_clip_norm is not None:

@@ -12,7 +12,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
 from dpmed.core.record import Record, describe
-from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability, Sampling, Training
+from dpmed.core.specs import (
+    ClippingMode,
+    Count,
+    HardwareFlags,
+    LossSpec,
+    Norm,
+    Positive,
+    Probability,
+    Sampling,
+    Training,
+)
 
 NO_OTHER_SAMPLING = (
     "only poisson and truncated-poisson are offered, because only their epsilon is known exactly; shuffled or fixed "
@@ -32,7 +42,8 @@ class DataRecipe(Record):
 
     `image_size` is the size of one slice (2-D) or patch (3-D) in voxels; `draws_per_patient` slices, patches or
     views of a patient are averaged into one gradient, inside the one clip. `foreground_fraction` of the draws of a
-    segmentation patient are centred on tumour, where there is one.
+    segmentation patient are centred on tumour, where there is one. With `slices` "content", all other draws of a 2-D
+    recipe are slices that show at least half as much tissue (CT: lung) as the volume's fullest.
     """
 
     modalities: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -42,6 +53,7 @@ class DataRecipe(Record):
     window_hu: tuple[float, float] = (-1000.0, 400.0)
     draws_per_patient: Count = 1
     foreground_fraction: Fraction = 0.5
+    slices: Literal["any", "content"] = "any"
     augment: bool = True
 
     @model_validator(mode="after")
@@ -50,16 +62,24 @@ class DataRecipe(Record):
             raise ValueError(f"image_size needs {self.spatial_dims} numbers, one per spatial dimension")
         if self.spacing_mm is not None and len(self.spacing_mm) != self.spatial_dims:
             raise ValueError(f"spacing_mm needs {self.spatial_dims} numbers, one per spatial dimension")
+        if self.slices == "content" and self.spatial_dims != 2:
+            raise ValueError("slices content needs spatial_dims 2: there are no slices in a 3-D recipe")
         if self.window_hu[0] >= self.window_hu[1]:
             raise ValueError("window_hu needs its lower bound first")
         return self
 
 
 class ModelRecipe(Record):
-    """A network of the catalogue and its width (channels of the first stage)."""
+    """A network of the catalogue and its width (channels of the first stage).
+
+    `weight_standardization` keeps each convolution's weights at mean 0 and one size (arXiv:1903.10520). `norm` is
+    "group" (GroupNorm) or, for ResNets with standardised weights, "none".
+    """
 
     name: str
     width: Count = 16
+    weight_standardization: bool = False
+    norm: Norm = "group"
 
 
 class PrivacyRecipe(Record):
@@ -111,7 +131,7 @@ class OptimizerRecipe(Record):
     learning_rate: Positive = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -124,9 +144,16 @@ class Recipe(Record):
     task: Task
     data: DataRecipe
     model: ModelRecipe
+    loss: LossSpec = LossSpec()
     privacy: PrivacyRecipe = PrivacyRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     hardware: HardwareFlags = HardwareFlags()
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> "Recipe":
+        if self.loss.cross_entropy == 0 and (self.loss.dice == 0 or self.task == "covid-ct"):
+            raise ValueError("loss: nothing would be learned; give cross_entropy a weight, or dice for segmentations")
+        return self
 
 
 def shipped_recipes() -> tuple[str, ...]:

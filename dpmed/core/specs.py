@@ -25,6 +25,7 @@ Sampling = Literal["poisson", "truncated-poisson"]
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
 Mechanism = Literal["poisson-subsampled-gaussian", "truncated-poisson-subsampled-gaussian", "bandmf", "none"]
 Training = Literal["dp-sgd", "bandmf"]
+Norm = Literal["group", "none"]
 
 
 class ClippingSpec(Record):
@@ -161,6 +162,20 @@ class ModelSpec(Record):
     in_channels: Count
     out_channels: Count
     width: Count
+    weight_standardization: bool = False
+    norm: Norm = "group"
+
+
+class LossSpec(Record):
+    """Weights of what training makes small: Dice (of segmentations alone), and cross-entropy.
+
+    Where the target is positive, cross-entropy counts `positive_weight` times. It is a public constant of the recipe:
+    counted from the private patients, it would be a statistic of theirs that nobody paid for.
+    """
+
+    dice: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    cross_entropy: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    positive_weight: Positive = 1.0
 
 
 class TaskSpec(Record):
@@ -168,6 +183,7 @@ class TaskSpec(Record):
 
     kind: Literal["classification", "segmentation"]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    loss: LossSpec = LossSpec()
 
 
 class Attacks(Record):

@@ -8,7 +8,7 @@ from dpmed.core.files import sha256_of
 from dpmed.core.labels import LabelScheme
 from dpmed.core.manifest import Case
 from dpmed.core.recipe import DataRecipe
-from dpmed.data.pipeline import BACKGROUND, files_of, pipeline, settings_digest
+from dpmed.data.pipeline import files_of, pipeline, settings_digest
 from dpmed.data.prepared import PreparedCase, is_intact, load, prepared, save
 
 MOST_OPEN = 4096
@@ -60,7 +60,7 @@ class CaseCache:
     def _make(self, case: Case) -> PreparedCase:
         self._check_content(case)
         item = pipeline(case, self.folder, self.recipe, self.scheme)
-        return prepared(item, spatial_dims=self.recipe.spatial_dims, background=BACKGROUND[case.intensity])
+        return prepared(item, self.recipe, case.intensity)
 
     def _check_content(self, case: Case) -> None:
         for name in files_of(case, self.recipe, self.scheme).values():

@@ -86,6 +86,8 @@ def settings_digest(recipe: DataRecipe, scheme: LabelScheme | None) -> str:
         "slice_size": recipe.image_size if recipe.spatial_dims == 2 else None,
         "regions": scheme.regions if scheme is not None else None,
     }
+    if recipe.slices != "any":
+        settings["slices"] = recipe.slices
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 

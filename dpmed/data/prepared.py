@@ -14,7 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dpmed.core.files import written_aside
-from dpmed.data.pipeline import IMAGE, REGIONS
+from dpmed.core.manifest import Intensity
+from dpmed.core.recipe import DataRecipe
+from dpmed.data.content import air_level, fullest
+from dpmed.data.pipeline import BACKGROUND, IMAGE, REGIONS
 
 TISSUE, TUMOUR = "tissue", "tumour"
 MOST_POSITIONS = 4096
@@ -36,16 +39,19 @@ class PreparedCase:
     spacing_mm: tuple[float, ...]
 
 
-def prepared(item: Mapping[Any, Any], *, spatial_dims: int, background: float) -> PreparedCase:
+def prepared(item: Mapping[Any, Any], recipe: DataRecipe, intensity: Intensity) -> PreparedCase:
     """From what the pipeline made of a case."""
     image: Tensor = item[IMAGE]
     regions: Tensor | None = item.get(REGIONS)
-    inside = (image != background).any(0)
+    inside = (image != BACKGROUND[intensity]).any(0)
     ill = regions.any(0) if regions is not None else torch.zeros_like(inside)
-    if spatial_dims == 2:
+    if recipe.spatial_dims == 2:
+        is_full = torch.tensor(True)
+        if recipe.slices == "content":
+            is_full = fullest(image, inside, level=air_level(intensity, recipe))
         image = image.transpose(0, 1)
         regions = regions.transpose(0, 1) if regions is not None else None
-        inside, ill = inside.float().mean((1, 2)) >= LEAST_TISSUE, ill.any(-1).any(-1)
+        inside, ill = (inside.float().mean((1, 2)) >= LEAST_TISSUE) & is_full, ill.any(-1).any(-1)
     return PreparedCase(
         image=image.to(torch.float16).contiguous(),
         regions=regions.contiguous() if regions is not None else None,

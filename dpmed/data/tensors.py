@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 from torch import Tensor
 
 from dpmed.core.manifest import Case
@@ -26,7 +26,8 @@ class WholeCase:
 
     `image` is what a network can be slid over: for 2-D recipes a batch of slices, for 3-D one volume. `target` is
     the 0/1 region masks on the same grid, or the label as a tensor with one element. `spacing_mm` is in array order
-    of the last three axes (slice axis first for 2-D recipes of volumes; 1.0 where the source has none).
+    of the last three axes (slice axis first for 2-D recipes of volumes; 1.0 where the source has none). `judged` are
+    the slices that a 2-D answer about the whole is the mean of; None: all.
     """
 
     case: Case
@@ -34,3 +35,4 @@ class WholeCase:
     target: Float[Tensor, "..."]
     spacing_mm: tuple[float, ...]
     display: Float[np.ndarray, "slice height width"]
+    judged: Int32[Tensor, "judged"] | None = None

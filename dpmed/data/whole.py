@@ -19,7 +19,8 @@ def whole_case(case: Case, ready: PreparedCase, recipe: DataRecipe) -> WholeCase
         image, regions = image[None], regions[None] if regions is not None else None
     target = regions.float() if regions is not None else torch.tensor([float(case.label or 0)])
     shown = image[:, 0] if recipe.spatial_dims == 2 else image[0, 0]
-    return WholeCase(case, image, target, ready.spacing_mm, _grey(shown, BACKGROUND[case.intensity]))
+    judged = ready.tissue[:, 0] if recipe.slices == "content" else None
+    return WholeCase(case, image, target, ready.spacing_mm, _grey(shown, BACKGROUND[case.intensity]), judged)
 
 
 def _grey(image: Float[Tensor, "slice h w"], background: float) -> Float[np.ndarray, "slice height width"]:

@@ -46,7 +46,7 @@ def estimate(request: TrainRequest) -> Estimate:
 
 def _probe(prepared: Prepared) -> tuple[int, float, str]:
     recipe = prepared.recipe
-    flags, task = recipe.hardware, prepared.data.task
+    flags, task = recipe.hardware, prepared.task
     backend = open_backend(
         flags.device, model=prepared.model, task=task, clipping=prepared.plan.spec.clipping, flags=flags
     )

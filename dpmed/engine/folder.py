@@ -67,7 +67,7 @@ def _config(request: TrainRequest, prepared: Prepared) -> RunConfig:
         dpmed_version=__version__,
         recipe=prepared.recipe,
         model=prepared.model,
-        task=prepared.data.task,
+        task=prepared.task,
         label_scheme=prepared.manifest.label_scheme,
         privacy=prepared.plan.spec if request.private else None,
         patients=len(prepared.plan.patients),

@@ -42,10 +42,10 @@ def ipu_estimate(request: TrainRequest) -> IpuEstimate:
     """Check a request as `train` would but for the SDK, and plan it."""
     prepared = prepare(request, planning=True)
     recipe, spec = prepared.recipe, prepared.plan.spec
-    check_settings(spec.clipping, recipe.hardware)
+    check_settings(spec.clipping, recipe.hardware, prepared.task)
     asked = Asked(
         model=prepared.model,
-        task=prepared.data.task,
+        task=prepared.task,
         size=recipe.data.image_size,
         draws=recipe.data.draws_per_patient,
         flags=recipe.hardware,

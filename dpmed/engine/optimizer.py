@@ -11,12 +11,18 @@ from dpmed.privacy.gradients import NoisyGradient
 
 
 def learning_rate(recipe: OptimizerRecipe, step: int, steps: int) -> float:
-    """The rate at a step: linear warm-up, then constant or a half cosine down to zero (Loshchilov & Hutter 2017)."""
+    """The rate at a step: linear warm-up, then constant, or down to zero by a half cosine or by a straight line.
+
+    Half a cosine is Loshchilov and Hutter's (2017). For the last weights of SGD on gradients of any kind, a line is the
+    best that holds in general (Defazio et al. 2023, arXiv:2310.07831); noise makes gradients such.
+    """
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
     if recipe.schedule == "constant":
         return recipe.learning_rate
     done = (step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps)
+    if recipe.schedule == "linear":
+        return recipe.learning_rate * (1 - done)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -7,7 +7,7 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
-from dpmed.core.specs import ModelSpec
+from dpmed.core.specs import ModelSpec, TaskSpec
 from dpmed.data import PatientDataset, model_spec
 from dpmed.engine import curves
 from dpmed.engine.plan import Plan
@@ -26,6 +26,11 @@ class Prepared:
     model: ModelSpec
     plan: Plan
     device: str
+
+    @property
+    def task(self) -> TaskSpec:
+        """What the dataset asks of a network, with the recipe's loss."""
+        return self.data.task.model_copy(update={"loss": self.recipe.loss})
 
 
 def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:

@@ -102,7 +102,7 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
     backend = open_backend(
         recipe.hardware.device,
         model=prepared.model,
-        task=prepared.data.task,
+        task=prepared.task,
         clipping=spec.clipping,
         flags=recipe.hardware,
     )
@@ -151,7 +151,7 @@ def _load_init(model: torch.nn.Module, path: Path) -> None:
 
 
 def _check_backend(prepared: Prepared) -> Iterator[Note]:
-    recipe, task = prepared.recipe, prepared.data.task
+    recipe, task = prepared.recipe, prepared.task
     patients = synthetic_patients(
         task,
         channels=prepared.model.in_channels,

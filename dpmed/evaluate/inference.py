@@ -53,9 +53,10 @@ def probabilities(backend: Predictor, case: WholeCase, recipe: DataRecipe) -> Fl
     return torch.sigmoid(_numbers(logits)).squeeze(1)
 
 
-def mean_probability(rated: Float[Tensor, "view"]) -> float:
-    """A case's probability: the mean over its slices or patches."""
-    return min(float(rated.double().mean()), 1.0)
+def mean_probability(rated: Float[Tensor, "view"], case: WholeCase) -> float:
+    """A case's probability: the mean over its slices or patches, or over those slices that training draws from."""
+    chosen = rated if case.judged is None else rated[case.judged.long()]
+    return min(float(chosen.double().mean()), 1.0)
 
 
 def regions(backend: Predictor, case: WholeCase, recipe: DataRecipe) -> Bool[Tensor, "region slice row column"]:

@@ -82,7 +82,7 @@ class Classifier:
         return ClassifiedCase(
             case=whole.case.case,
             label=int(whole.target.item()),
-            probability=inference.mean_probability(rated),
+            probability=inference.mean_probability(rated, whole),
             slice=int(rated.argmax()) if rates_slices else len(whole.display) // 2,
         )
 

@@ -23,10 +23,15 @@ SCRIPTS = ("__init__.py", "volume.py")
 
 
 def check_exportable(config: RunConfig) -> None:
-    """Raise `ConfigError` for a model of pictures: a bundle reads volumes."""
+    """Raise `ConfigError` for a model of pictures, since a bundle reads volumes, and for one that chooses slices."""
     if "xray" in config.recipe.data.modalities:
         raise ConfigError(
             "a bundle reads NIfTI volumes, and this model was trained on pictures",
+            hint="use --format onnx or torchscript",
+        )
+    if config.recipe.data.slices != "any" and config.task.kind == "classification":
+        raise ConfigError(
+            "a bundle takes the mean over all slices, and this model over those with most content",
             hint="use --format onnx or torchscript",
         )
 

@@ -14,7 +14,9 @@ from torch import nn
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ModelSpec
 from dpmed.models.layers import RELU, group_norm
+from dpmed.models.norm_free import without_norm
 from dpmed.models.resnet import resnet
+from dpmed.models.standardised import standardise
 
 
 def _densenet(spec: ModelSpec) -> nn.Module:
@@ -78,8 +80,16 @@ def catalogue() -> tuple[str, ...]:
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """The network of a spec with fresh weights, in training mode. Raises `ConfigError` for an unknown name."""
-    return _named(spec.name).build(spec)
+    """The network of a spec with fresh weights, in training mode.
+
+    Raises `ConfigError` for an unknown name, and for a network that needs the normalisation it is to do without.
+    """
+    network = _named(spec.name).build(spec)
+    if spec.weight_standardization:
+        standardise(network, but=getattr(network, "head", None))
+    if spec.norm == "none":
+        without_norm(network, is_standardised=spec.weight_standardization)
+    return network
 
 
 def check_image_size(name: str, image_size: Sequence[int]) -> None:

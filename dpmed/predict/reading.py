@@ -12,7 +12,7 @@ from dpmed.core.manifest import Case
 from dpmed.core.recipe import DataRecipe
 from dpmed.data import WholeCase
 from dpmed.data.grid import AFFINE
-from dpmed.data.pipeline import BACKGROUND, pipeline
+from dpmed.data.pipeline import pipeline
 from dpmed.data.prepared import prepared
 from dpmed.data.whole import whole_case
 from dpmed.ingest.convert import Converter
@@ -62,7 +62,7 @@ def read(job: Job, kind: Kind, recipe: DataRecipe, scratch: Path) -> Reading:
             sha256=outcome.sha256,
         )
         item = pipeline(case, scratch, recipe, None)
-        ready = prepared(item, spatial_dims=recipe.spatial_dims, background=BACKGROUND[case.intensity])
+        ready = prepared(item, recipe, case.intensity)
         grid = _grid(scratch / outcome.images[recipe.modalities[0]])
         return Reading(whole_case(case, ready, recipe), item[AFFINE], grid, case.geometry.shape)
 

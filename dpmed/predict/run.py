@@ -109,7 +109,7 @@ def _answer(
     if config.task.kind == "classification":
         rates = partial(inference.probabilities, case=whole, recipe=recipe)
         rated = yield from followed(rates, backend, views=views)
-        answer = replace(answer, probability=inference.mean_probability(rated))
+        answer = replace(answer, probability=inference.mean_probability(rated, whole))
         shown = rated_slice(answer, reading, rated)
     else:
         outlines = partial(inference.region_logits, case=whole, recipe=recipe)

@@ -16,9 +16,15 @@ OTHER = {
     "data.window_hu": ("[-500, 500]", (-500.0, 500.0)),
     "data.draws_per_patient": ("7", 7),
     "data.foreground_fraction": ("0.25", 0.25),
+    "data.slices": ("content", "content"),
     "data.augment": ("false", False),
     "model.name": ("unet", "unet"),
     "model.width": ("5", 5),
+    "model.weight_standardization": ("true", True),
+    "model.norm": ("none", "none"),
+    "loss.dice": ("0.5", 0.5),
+    "loss.cross_entropy": ("2", 2.0),
+    "loss.positive_weight": ("3", 3.0),
     "privacy.epsilon": ("2.5", 2.5),
     "privacy.delta": ("1e-4", 1e-4),
     "privacy.clip_norm": ("0.3", 0.3),
@@ -190,6 +196,15 @@ def test_a_truncation_that_would_be_ignored_or_drop_most_patients_is_refused():
     for settings in (["privacy.truncate_at=90"], [*NEEDS["privacy.truncate_at"], "privacy.truncate_at=10"]):
         with pytest.raises(ConfigError, match="truncate_at"):
             load_recipe("covid-ct", settings=settings)
+
+
+def test_a_loss_of_nothing_is_refused():
+    for settings in (["loss.cross_entropy=0"], ["loss.positive_weight=0"], ["loss.dice=-1"]):
+        with pytest.raises(ConfigError, match="loss"):
+            load_recipe("covid-ct", settings=settings)
+    assert load_recipe("brats-unet", settings=["loss.cross_entropy=0"]).loss.dice == 1
+    with pytest.raises(ConfigError, match="nothing would be learned"):
+        load_recipe("brats-unet", settings=["loss.cross_entropy=0", "loss.dice=0"])
 
 
 def test_bands_need_their_mechanism_and_go_without_truncation():

@@ -52,12 +52,19 @@ def test_a_resumed_optimizer_goes_on_exactly(name):
     assert all(torch.equal(straight.released[key], second.released[key]) for key in WEIGHTS)
 
 
-def test_learning_rate_warms_up_then_falls_to_zero():
-    recipe = OptimizerRecipe(learning_rate=1.0, warmup_steps=4, schedule="cosine")
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_learning_rate_warms_up_then_falls_to_zero(schedule):
+    recipe = OptimizerRecipe(learning_rate=1.0, warmup_steps=4, schedule=schedule)
     rates = [learning_rate(recipe, step, 20) for step in range(21)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
     assert rates[4] == 1.0 and all(a >= b for a, b in itertools.pairwise(rates[4:]))
     assert rates[20] == pytest.approx(0.0)
+
+
+def test_a_linear_schedule_falls_by_equal_steps():
+    recipe = OptimizerRecipe(learning_rate=1.0, warmup_steps=4, schedule="linear")
+    rates = [learning_rate(recipe, step, 20) for step in range(4, 21)]
+    assert {round(a - b, 9) for a, b in itertools.pairwise(rates)} == {1 / 16}
 
 
 def test_the_average_follows_the_weights():

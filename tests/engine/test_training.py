@@ -76,6 +76,20 @@ def test_without_noise_and_clip_training_is_plain_pytorch_step_for_step(tiny_req
         torch.testing.assert_close(released[name], weight.float(), rtol=1e-6, atol=1e-7)
 
 
+def test_the_loss_of_the_recipe_is_what_is_trained_and_told(tiny_request, tmp_path):
+    """Without noise, a loss twice as large moves the weights as twice the learning rate does."""
+    weights = []
+    for name, loss, rate in (("loss", 2.0, 0.05), ("rate", 1.0, 0.1)):
+        request = _changed(tiny_request, loss={"cross_entropy": loss}, optimizer={"learning_rate": rate})
+        request = _changed(request, privacy={"expected_batch_size": 12, "steps": 2}, hardware={"precision": "float64"})
+        request = dataclasses.replace(request, private=False, run=RunFolder(tmp_path / name))
+        _finish(request)
+        assert RunConfig.load(request.run).task.loss.cross_entropy == loss
+        weights.append(load_tensors(request.run.model)[0])
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], rtol=1e-6, atol=1e-7)
+
+
 def test_a_non_private_run_promises_nothing(tiny_request):
     done = _finish(dataclasses.replace(tiny_request, private=False))
     assert not done.statement.valid and done.statement.epsilon is None

@@ -19,7 +19,7 @@ from dpmed.backends import open_backend
 from dpmed.cli.main import main
 from dpmed.core.labels import SCHEMES, LabelScheme
 from dpmed.core.runconfig import RunConfig
-from dpmed.data.pipeline import BACKGROUND, pipeline
+from dpmed.data.pipeline import pipeline
 from dpmed.data.prepared import prepared
 from dpmed.data.tensors import WholeCase
 from dpmed.evaluate.inference import load_weights, probabilities
@@ -55,7 +55,7 @@ def preprocessed(bundle: Path, files: dict[str, str], monkeypatch: pytest.Monkey
 def seen_by_dpmed(scan, config: RunConfig) -> WholeCase:
     recipe = config.recipe.data
     item = pipeline(scan.case, scan.folder, recipe, None)
-    ready = prepared(item, spatial_dims=recipe.spatial_dims, background=BACKGROUND[scan.case.intensity])
+    ready = prepared(item, recipe, scan.case.intensity)
     image = ready.image.float() if recipe.spatial_dims == 2 else ready.image.float()[None]
     return WholeCase(scan.case, image, torch.zeros(1), ready.spacing_mm, np.zeros((1, 1, 1)))
 

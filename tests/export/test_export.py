@@ -24,6 +24,7 @@ from dpmed.core.specs import ModelSpec
 from dpmed.export import FORMATS, export, proof
 from dpmed.export.interface import AXES, Interface
 from dpmed.export.interface import Tensor as End
+from dpmed.export.to_onnx import write_onnx
 from dpmed.export.torchscript import write_torchscript
 from dpmed.models import build, catalogue
 
@@ -250,9 +251,19 @@ def typed(run: RunFolder, *options: str) -> int:
     return main(["export", str(run.root), "--format", "safetensors", *options])
 
 
+NORM_FREE = {"weight_standardization": True, "norm": "none"}
+VARIANTS = [
+    *((name, {}) for name in catalogue()),
+    ("unet", {"weight_standardization": True}),
+    ("resnet10-gn", NORM_FREE),
+]
+
+
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", catalogue())
-def test_every_network_of_the_catalogue_can_be_exported(tmp_path: Path, name: str, dims: int) -> None:
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_every_network_of_the_catalogue_can_be_exported(
+    tmp_path: Path, name: str, variant: dict[str, object], dims: int
+) -> None:
     axes, multiple = ("batch", "channel", *AXES[dims]), 8 if name == "unet" else None
     ends = {"axes": axes, "size": (32,) * dims, "sides_multiple_of": multiple, "meaning": ""}
     both = Interface(
@@ -262,6 +273,8 @@ def test_every_network_of_the_catalogue_can_be_exported(tmp_path: Path, name: st
         normalisation=(),
         background=0.0,
     )
-    spec = ModelSpec(name=name, spatial_dims=dims, in_channels=2, out_channels=1, width=4)
+    spec = ModelSpec(name=name, spatial_dims=dims, in_channels=2, out_channels=1, width=4, **variant)
     network = build(spec).eval().requires_grad_(False)
     assert write_torchscript(tmp_path / "model.ts", network, both, {}).largest_difference < 1e-4
+    if variant and not ONNX.args[0]:
+        assert write_onnx(tmp_path / "model.onnx", network, both, {}).largest_difference < 1e-4

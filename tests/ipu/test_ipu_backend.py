@@ -11,7 +11,7 @@ from dpmed.backends import open_backend
 from dpmed.backends.conformance import check_conformance, synthetic_patients
 from dpmed.backends.ipu_backend import IpuBackend
 from dpmed.core.errors import ConfigError, DeviceError
-from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, TaskSpec
+from dpmed.core.specs import ClippingSpec, HardwareFlags, LossSpec, ModelSpec, TaskSpec
 from dpmed.data.tensors import PatientTensors
 
 STANDIN = Path(__file__).parent / "standin"
@@ -155,3 +155,8 @@ def test_the_check_before_training_passes():
 def test_another_precision_is_refused_not_replaced():
     with pytest.raises(ConfigError, match="no bfloat16"):
         _opened(flags=FLAGS.model_copy(update={"precision": "bfloat16"}))
+
+
+def test_another_loss_is_refused_not_replaced():
+    with pytest.raises(ConfigError, match="loss of weights 1"):
+        _opened(task=COVID.model_copy(update={"loss": LossSpec(positive_weight=2)}))

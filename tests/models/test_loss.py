@@ -6,11 +6,35 @@ import pytest
 import torch
 from torch import Tensor
 
-from dpmed.core.specs import TaskSpec
+from dpmed.core.specs import LossSpec, TaskSpec
 from dpmed.models import loss_function, loss_of_each
 
 classification = loss_function(TaskSpec(kind="classification", outputs=("covid",)))
 segmentation = loss_function(TaskSpec(kind="segmentation", outputs=("a", "b")))
+
+WEIGHTS = LossSpec(dice=0.5, cross_entropy=2.0, positive_weight=3.0)
+weighted = loss_function(TaskSpec(kind="segmentation", outputs=("a", "b"), loss=WEIGHTS))
+weighted_classification = loss_function(TaskSpec(kind="classification", outputs=("covid",), loss=WEIGHTS))
+CLASSIFIES = (classification, weighted_classification)
+
+
+def test_weights_scale_dice_and_cross_entropy_and_positives_by_hand() -> None:
+    """Two pixels of probability 1/2, one of them tumour: each has entropy log 2, that of the tumour counts thrice."""
+    logits, targets = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]])
+    dice = 1 - (2 * 0.5 + 1) / (1 + 1 + 1)
+    by_hand = 0.5 * dice + 2 * (3 + 1) / 2 * math.log(2)
+    assert float(weighted(logits, targets)) == pytest.approx(by_hand, rel=1e-6)
+    alone = float(weighted_classification(torch.zeros(2, 1), torch.tensor([1.0, 0.0])))
+    assert alone == pytest.approx(2 * (3 + 1) / 2 * math.log(2), rel=1e-6)
+
+
+def test_the_weight_of_positives_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(5, 1), torch.tensor([1.0, 0, 1, 1, 0])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits.squeeze(1), targets, pos_weight=torch.tensor(3.0)
+    )
+    assert float(weighted_classification(logits, targets)) == pytest.approx(2 * float(expected), rel=1e-6)
 
 
 def test_classification_is_the_mean_cross_entropy_of_the_draws() -> None:
@@ -56,12 +80,14 @@ def test_a_perfect_answer_costs_nothing() -> None:
 
 @pytest.mark.parametrize("draws", [1, 3])
 @pytest.mark.parametrize("space", [(8, 6), (4, 6, 5)])
-@pytest.mark.parametrize("loss", [classification, segmentation, lambda logits, targets: (logits - targets).abs().max()])
+@pytest.mark.parametrize(
+    "loss", [*CLASSIFIES, segmentation, weighted, lambda logits, targets: (logits - targets).abs().max()]
+)
 def test_losses_of_many_patients_are_those_of_each_alone(loss, space, draws) -> None:
     torch.manual_seed(0)
-    shape = (5, draws) if loss is classification else (5, draws, 2, *space)
+    shape = (5, draws) if loss in CLASSIFIES else (5, draws, 2, *space)
     targets = (torch.rand(shape) > 0.5).double()
-    logits = torch.randn((*shape, 1) if loss is classification else shape, dtype=torch.float64).requires_grad_()
+    logits = torch.randn((*shape, 1) if loss in CLASSIFIES else shape, dtype=torch.float64).requires_grad_()
     alone = torch.stack([loss(one, truth) for one, truth in zip(logits, targets, strict=True)])
     together = loss_of_each(loss, logits, targets)
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)

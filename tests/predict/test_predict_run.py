@@ -68,7 +68,7 @@ def test_the_probability_is_that_of_evaluate(covid_source, covid_dataset, finish
         dataset = PatientDataset(Manifest.load(covid_dataset), covid_dataset, config.recipe.data, split=split)
         for patient in dataset.patients:
             cases = dataset.whole(patient)
-            rated = [mean_probability(probabilities(backend, case, config.recipe.data)) for case in cases]
+            rated = [mean_probability(probabilities(backend, case, config.recipe.data), case) for case in cases]
             wanted.append(np.mean(rated))
     found = [row["probability"] for row in json.loads((out / "predictions.json").read_text())["patients"]]
     assert said["patients"] == len(wanted)

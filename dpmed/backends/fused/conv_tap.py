@@ -1,6 +1,6 @@
 """Convolutions and transposed convolutions in one, two and three dimensions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from dpmed.backends.fused.convolution import SQUARES, WHOLE, Geometry, is_lone_v
 from dpmed.backends.fused.room import Room
 from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import lowered, raised
+from dpmed.models.standardised import Standardised
 
 MOST_PAIRS, MOST_PATCHES = 1 << 24, 1 << 23
 """Pairs of positions, and values of patches, in all: a way that goes through more is too slow to be worth a try."""
@@ -45,7 +46,7 @@ class ConvTap:
         is_lone = is_lone_volume(inputs) and shape.groups == 1
         output: Tensor = torch.ops.aten.convolution(
             inputs.to_mkldnn() if is_lone else inputs,
-            layer.weight.to(inputs.dtype),
+            self._used_weight().to(inputs.dtype),
             None if layer.bias is None else layer.bias.to(inputs.dtype),
             shape.stride,
             shape.padding,
@@ -67,8 +68,11 @@ class ConvTap:
         stock = partial(self._stock_input_gradient, inputs, outputs)
         if self._is_transposed or not self._geometry.can_slide_back:
             return stock()
-        ways = {"stock": stock, "slid back": partial(self._geometry.slid_back, outputs, self._layer.weight)}
+        ways = {"stock": stock, "slid back": partial(self._geometry.slid_back, outputs, self._used_weight())}
         return ways[self._chooser.fastest((self._geometry, inputs.shape), dict(ways))]()
+
+    def _used_weight(self) -> Tensor:
+        return self._layer.used_weight() if isinstance(self._layer, Standardised) else self._layer.weight
 
     def _stock_input_gradient(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         layer, shape = self._layer, self._geometry
@@ -78,7 +82,7 @@ class ConvTap:
         gradient, *_ = torch.ops.aten.convolution_backward(
             outputs,
             inputs,
-            layer.weight.to(outputs.dtype),
+            self._used_weight().to(outputs.dtype),
             None,
             shape.stride,
             shape.padding,
@@ -97,7 +101,7 @@ class ConvTap:
         if "weight" not in self._names:
             return
         over, made = (outputs, inputs) if self._is_transposed else (inputs, outputs)
-        name, batch = self._names["weight"], _Batch(self._geometry, over, made, collector.patients, collector.draws)
+        name, batch = self._names["weight"], self._batch(over, made, collector)
         case = (name, over.shape, collector.draws, once)
         if case not in self._chooser.plans:
             self._chooser.plans[case] = self._planned(name, batch, collector.room, once=once)
@@ -107,6 +111,10 @@ class ConvTap:
             collector.keep(name, found)
         else:
             collector.put_off(name, Later(found, batch.weighted), batch.values)
+
+    def _batch(self, over: Tensor, made: Tensor, collector: Collector) -> "_Batch":
+        stored = self._layer.of_stored if isinstance(self._layer, Standardised) else None
+        return _Batch(self._geometry, over, made, collector.patients, collector.draws, stored)
 
     def _planned(self, name: str, batch: "_Batch", room: Room, *, once: bool) -> tuple[str, int]:
         """The fastest way that there is room for, and how many patients it takes at once."""
@@ -123,13 +131,17 @@ class ConvTap:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What the kernel slides over and what it makes, for all patients."""
+    """What the kernel slides over and what it makes, for all patients.
+
+    `stored` turns gradients of the weight that was used into those of the one that is stored, where the two differ.
+    """
 
     geometry: Geometry
     over: Tensor
     made: Tensor
     patients: int
     draws: int
+    stored: Callable[[Tensor], Tensor] | None = None
 
     @property
     def values(self) -> int:
@@ -142,17 +154,28 @@ class _Batch:
         ways = dict.fromkeys(("by patient", "grouped", "one by one"), patients)
         if geometry.can_unfold and geometry.patch_values(made) <= max(MOST_PATCHES, self.values):
             ways["unfolded"] = min(patients, spare // geometry.unfolded_values(made, patients))
-        if geometry.can_unfold and patients * geometry.positions(over, self.draws) ** 2 <= MOST_PAIRS:
+        if (
+            self.stored is None
+            and geometry.can_unfold
+            and patients * geometry.positions(over, self.draws) ** 2 <= MOST_PAIRS
+        ):
             ways["ghost"] = min(patients, spare // geometry.ghost_values(over, made, self.draws))
         return {way: count for way, count in ways.items() if count}
 
     def in_blocks(self, way: str, at_once: int) -> Tensor:
         """Every patient's gradient or squared norm, for so many patients at once."""
+        if self.stored is not None and way in SQUARES:  # norms are those of the stored weight's gradient
+            return torch.stack([self._run("by patient", *one).square().sum() for one in self._blocks(1)])
+        found = [self._run(way, *block) for block in self._blocks(at_once)]
+        return torch.cat(found) if len(found) > 1 else found[0]
+
+    def _run(self, way: str, over: Tensor, made: Tensor) -> Tensor:
         run = WHOLE.get(way) or SQUARES[way]
-        if at_once == self.patients:
-            return run(self.geometry, self.over, self.made, self.patients)
-        blocks = zip(*(torch.split(images, at_once * self.draws) for images in (self.over, self.made)), strict=True)
-        return torch.cat([run(self.geometry, over, made, len(over) // self.draws) for over, made in blocks])
+        found = run(self.geometry, over, made, len(over) // self.draws)
+        return found if self.stored is None else self.stored(raised(found))
+
+    def _blocks(self, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(*(torch.split(images, at_once * self.draws) for images in (self.over, self.made)), strict=True)
 
     def sum_later(self, way: str, at_once: int) -> None:
         """All that a way by norms costs."""
@@ -171,4 +194,5 @@ class _Batch:
         scaled = raised(made) * factors.view(-1, *[1] * (made.dim() - 1))
         if not len(scaled):
             return scaled.new_zeros(self.geometry.shape)
-        return self.geometry.batch_gradient(raised(over).flatten(0, 1), scaled.flatten(0, 1))
+        found = self.geometry.batch_gradient(raised(over).flatten(0, 1), scaled.flatten(0, 1))
+        return found if self.stored is None else self.stored(found.unsqueeze(0)).squeeze(0)

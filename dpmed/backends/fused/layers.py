@@ -11,11 +11,13 @@ from dpmed.backends.fused.choice import Chooser
 from dpmed.backends.fused.collect import Collector
 from dpmed.backends.fused.conv_tap import ConvTap, is_plain
 from dpmed.backends.fused.embedding_tap import EmbeddingTap, is_plain_embedding
+from dpmed.backends.fused.gain_tap import GainTap
 from dpmed.backends.fused.linear_tap import LinearTap
 from dpmed.backends.fused.norm_taps import LayerTap, NormTap
 from dpmed.backends.fused.slope_tap import SlopeTap
 from dpmed.backends.fused.tap import Given, Saved, Tap
 from dpmed.backends.precision import raised
+from dpmed.models.norm_free import Gain
 
 
 def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
@@ -32,6 +34,8 @@ def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
         return LayerTap(layer, names)
     if isinstance(layer, nn.PReLU):
         return SlopeTap(layer, names, chooser)
+    if isinstance(layer, Gain):
+        return GainTap(layer, names)
     if isinstance(layer, nn.Embedding) and is_plain_embedding(layer):
         return EmbeddingTap(layer, names)
     return AnyTap(layer, names)

@@ -9,12 +9,18 @@ from torch import fx, nn
 
 from dpmed.backends.ipu.worker.network import IMAGE, Node
 from dpmed.core.errors import ConfigError
+from dpmed.models.standardised import Standardised
 
 Options = dict[str, Any]
 
 
 def graph_of(model: nn.Module) -> list[Node]:
     """The nodes of a network, in order. Raises `ConfigError` for a layer that the worker does not know."""
+    if any(isinstance(layer, Standardised) for layer in model.modules()):
+        raise ConfigError(
+            "the IPU worker does not standardise weights",
+            hint="--set model.weight_standardization=false (and model.norm=group), or --device cpu or cuda",
+        )
     traced = fx.symbolic_trace(model)
     nodes: list[Node] = []
     names: dict[fx.Node, str] = {}
