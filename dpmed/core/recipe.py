@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
 from dpmed.core.record import Record, describe
-from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability, Sampling, Training
+from dpmed.core.specs import ClippingMode, Count, HardwareFlags, Positive, Probability, Sampling, Trained, Training
 
 NO_OTHER_SAMPLING = (
     "only poisson and truncated-poisson are offered, because only their epsilon is known exactly; shuffled or fixed "
@@ -22,6 +22,7 @@ NO_OTHER_SAMPLING = (
 Fraction = Annotated[float, Field(ge=0, le=1)]
 HINT = "dpmed recipes show NAME prints every key with its value"
 HINTS = {
+    "model.trained": "--set model.trained=all, head, norms, low-rank, or last-2 for the last two stages",
     "privacy.epsilon": "8 is usual for images, below 1 is strong; without any guarantee, to compare: --non-private",
     "privacy.delta": "less than 1 / patients, such as --delta 1e-3 for some hundred patients",
 }
@@ -56,10 +57,22 @@ class DataRecipe(Record):
 
 
 class ModelRecipe(Record):
-    """A network of the catalogue and its width (channels of the first stage)."""
+    """A network of the catalogue and its width (channels of the first stage).
+
+    `trained` says which weights are: "all", "head" (the last layer), "norms" (normalisations and head), "last-K" (the
+    last K stages and the head, such as last-2), or "low-rank": updates of `rank` beside frozen layers, None being four.
+    """
 
     name: str
     width: Count = 16
+    trained: Trained = "all"
+    rank: Count | None = None
+
+    @model_validator(mode="after")
+    def _rank_is_used(self) -> "ModelRecipe":
+        if self.rank is not None and self.trained != "low-rank":
+            raise ValueError("rank needs trained low-rank")
+        return self
 
 
 class PrivacyRecipe(Record):

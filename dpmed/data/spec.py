@@ -42,4 +42,6 @@ def model_for(recipe: Recipe, task: TaskSpec) -> ModelSpec:
         in_channels=len(recipe.data.modalities),
         out_channels=len(task.outputs),
         width=recipe.model.width,
+        trained=recipe.model.trained,
+        rank=recipe.model.rank,
     )

@@ -23,7 +23,7 @@ from dpmed.engine.memory import peak_memory_bytes
 from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainDone, TrainRequest
-from dpmed.models import build
+from dpmed.models import build, for_training, plain_weights
 from dpmed.privacy.budget import Budget
 from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
@@ -42,6 +42,8 @@ def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: Fa
     a step is taken, and `InterruptedRun` after a requested stop, when everything is saved.
     """
     prepared = prepare(request)
+    if prepared.model.trained != "all" and request.init is None:
+        yield Note(f"no --init: all but {prepared.model.trained} stays as random as it starts")
     yield from _check_backend(prepared)
     for event in prepared.data.prepare():
         yield event
@@ -91,7 +93,7 @@ def _run(
             f"stopped after step {len(ledger.entries)} of {prepared.plan.spec.steps}; everything is saved",
             hint="the same command with --resume goes on",
         )
-    save_tensors(request.run.model, _float32(loop.optimizer.released))
+    save_tensors(request.run.model, _float32(plain_weights(build(prepared.model), loop.optimizer.released)))
     budget.settle(config.run, steps=len(ledger.entries))
     yield _done(final, prepared, engine, taken, time.monotonic() - began)
 
@@ -122,7 +124,7 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
 
 
 def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Optimizer:
-    optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer)
+    optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer, trained=prepared.trained)
     checkpoint = paid_checkpoint(request.run, ledger)
     if checkpoint is not None:
         optimizer.load(checkpoint.tensors)
@@ -132,9 +134,10 @@ def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Opt
 def initial_weights(request: TrainRequest, prepared: Prepared) -> dict[str, Tensor]:
     """Seeded random weights, or those of `--init`, in the precision of the run."""
     torch.manual_seed(request.seed)
-    model = build(prepared.model)
+    model = build(prepared.model.plain)
     if request.init is not None:
         _load_init(model, request.init)
+    model = for_training(model, prepared.model)
     dtype = torch.float64 if prepared.recipe.hardware.precision == "float64" else torch.float32
     return dict(model.to(dtype).state_dict())
 

@@ -3,6 +3,7 @@
 from dpmed.models.catalogue import build, catalogue, check_image_size, side_multiple
 from dpmed.models.loss import LossFunction, loss_function, loss_of_each
 from dpmed.models.private import check_private
+from dpmed.models.trained import for_training, plain_weights, trained_weights
 
 __all__ = [
     "LossFunction",
@@ -10,7 +11,10 @@ __all__ = [
     "catalogue",
     "check_image_size",
     "check_private",
+    "for_training",
     "loss_function",
     "loss_of_each",
+    "plain_weights",
     "side_multiple",
+    "trained_weights",
 ]

@@ -15,6 +15,7 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ModelSpec
 from dpmed.models.layers import RELU, group_norm
 from dpmed.models.resnet import resnet
+from dpmed.models.trained import for_training
 
 
 def _densenet(spec: ModelSpec) -> nn.Module:
@@ -78,8 +79,11 @@ def catalogue() -> tuple[str, ...]:
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """The network of a spec with fresh weights, in training mode. Raises `ConfigError` for an unknown name."""
-    return _named(spec.name).build(spec)
+    """The network of a spec with fresh weights, in training mode; frozen is what `spec.trained` leaves out.
+
+    Raises `ConfigError` for an unknown name, and for a part that the network has not.
+    """
+    return for_training(_named(spec.name).build(spec), spec)
 
 
 def check_image_size(name: str, image_size: Sequence[int]) -> None:
