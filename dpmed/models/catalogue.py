@@ -72,6 +72,9 @@ _NETWORKS = {
     "unet": _Network(_unet, least=16, multiple=8),
 }
 
+HEAD = "head"
+"""A fully connected layer alone, which no recipe names: the head of a network whose features are known already."""
+
 
 def catalogue() -> tuple[str, ...]:
     """The names that `model.name` of a recipe may take; each is made for 2-D and 3-D."""
@@ -83,6 +86,8 @@ def build(spec: ModelSpec) -> nn.Module:
 
     Raises `ConfigError` for an unknown name, and for a part that the network has not.
     """
+    if spec.name == HEAD:
+        return nn.Sequential(OrderedDict(head=nn.Linear(spec.in_channels, spec.out_channels)))
     return for_training(_named(spec.name).build(spec), spec)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+import torch
+from jaxtyping import Float
 from monai.networks.layers.simplelayers import SkipConnection
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 CONTAINERS = frozenset({"features", "body", "model"})
@@ -14,6 +16,24 @@ def head(model: nn.Module) -> str:
     """The name of the layer that makes the logits: the last that multiplies."""
     *_, last = (name for name, layer in model.named_modules() if multiplies(layer))
     return str(last)
+
+
+def split(model: nn.Module, image: Float[Tensor, "image channel *space"]) -> tuple[nn.Module, nn.Linear] | None:
+    """A network as what comes before its head, and the head; None where both in turn are not the network.
+
+    The network given is the first part afterwards. `image` is what that is tried on.
+    """
+    name = head(model)
+    last = model.get_submodule(name)
+    if not isinstance(last, nn.Linear) or last.bias is None:
+        return None
+    with torch.no_grad():
+        whole = model(image)
+        model.set_submodule(name, nn.Identity())
+        if torch.allclose(last(model(image)), whole, rtol=1e-4, atol=1e-5):
+            return model, last
+    model.set_submodule(name, last)
+    return None
 
 
 def stages(model: nn.Module) -> list[list[str]]:

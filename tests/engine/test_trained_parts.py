@@ -116,3 +116,22 @@ def test_a_configuration_from_before_parts_is_read(tiny_request):
         written["model"].pop(key), written["recipe"]["model"].pop(key)
     tiny_request.run.config.write_text(json.dumps(written))
     assert RunConfig.load(tiny_request.run).model.trained == "all"
+
+
+def test_features_seen_once_train_the_same_head_as_images_seen_again(tiny_request, init, tmp_path, monkeypatch):
+    request = dataclasses.replace(part(tiny_request, "head"), init=init, demo_seed=1)
+    data = request.recipe.data.model_copy(update={"augment": False})
+    hardware = request.recipe.hardware.model_copy(update={"precision": "float64"})
+    request = dataclasses.replace(
+        request, recipe=request.recipe.model_copy(update={"data": data, "hardware": hardware})
+    )
+    finish(request)
+    assert len(list(request.data.glob("cache/*/features-*/*.safetensors"))) == 12
+    monkeypatch.setattr("dpmed.engine.part._head_alone", lambda prepared, weights: None)
+    slowly = dataclasses.replace(request, run=RunFolder(tmp_path / "slowly"))
+    finish(slowly)
+    fast, slow = load_tensors(request.run.model)[0], load_tensors(slowly.run.model)[0]
+    assert fast.keys() == slow.keys()
+    for name, value in slow.items():
+        torch.testing.assert_close(fast[name], value, rtol=1e-6, atol=1e-7)
+    assert not torch.equal(fast["fc.weight"], load_tensors(init)[0]["fc.weight"])

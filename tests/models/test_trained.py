@@ -6,7 +6,7 @@ from torch import nn
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ModelSpec
-from dpmed.models import build, catalogue, plain_weights, trained_weights
+from dpmed.models import build, catalogue, plain_weights, split, trained_weights
 from dpmed.models.parts import head, stages
 
 KINDS = ("all", "head", "norms", "last-1", "last-2", "low-rank")
@@ -96,3 +96,19 @@ def test_a_new_update_changes_nothing():
     images = torch.rand(1, 1, 32, 32)
     torch.testing.assert_close(adapted(images), plain(images))
     assert sum(w.numel() for w in adapted.parameters() if w.requires_grad) < sum(w.numel() for w in plain.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in catalogue() if name != "unet"])
+def test_a_classifier_is_what_comes_before_its_head_and_the_head(name):
+    images = torch.rand(3, 1, 32, 32)
+    model = build(spec(name))
+    whole = model(images)
+    body, last = split(model, images)
+    torch.testing.assert_close(last(body(images)), whole)
+
+
+def test_what_ends_in_no_linear_layer_is_not_split_and_left_as_it_was():
+    model, images = build(spec("unet")), torch.rand(1, 1, 32, 32)
+    whole = model(images)
+    assert split(model, images) is None
+    assert torch.equal(model(images), whole)
