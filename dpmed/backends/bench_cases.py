@@ -10,6 +10,7 @@ from torch import nn
 from dpmed.core.errors import ConfigError
 from dpmed.core.recipe import load_recipe, shipped_recipes
 from dpmed.core.specs import ModelSpec, TaskSpec
+from dpmed.data.spec import model_for
 from dpmed.models import build
 
 COVID = TaskSpec(kind="classification", outputs=("covid",))
@@ -71,12 +72,6 @@ def _of_recipe(name: str) -> Case:
     recipe = load_recipe(name)
     task = COVID if recipe.task == "covid-ct" else TUMOUR
     channels = len(recipe.data.modalities)
-    model = ModelSpec(
-        name=recipe.model.name,
-        spatial_dims=recipe.data.spatial_dims,
-        in_channels=channels,
-        out_channels=len(task.outputs),
-        width=recipe.model.width,
-    )
+    model = model_for(recipe, task)
     size, images = recipe.data.image_size, recipe.data.draws_per_patient
     return Case(partial(build, model), task, channels, size, batch=16, images=images)

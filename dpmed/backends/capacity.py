@@ -18,7 +18,8 @@ KEPT_BYTES = 1 << 30
 def most_at_once(model: nn.Module, images: Tensor, *, limit_bytes: float, asked: int) -> int:
     """At most `asked` patients, each of whom has `images`; fewer where they would need more than `limit_bytes`.
 
-    Counts what every layer makes of one patient. One patient always has to fit.
+    Counts what every layer makes of one patient, from the first on that is trained; what frozen layers make before is
+    let go of at once, so only its largest counts. One patient always has to fit.
     """
     each = TIMES * _bytes_of(model, images)
     return max(1, min(asked, int(limit_bytes / each)))
@@ -44,11 +45,13 @@ def keep_freed_memory() -> None:
 
 @torch.no_grad()
 def _bytes_of(model: nn.Module, images: Tensor) -> int:
-    made = images.nbytes
+    made, passing, is_kept = images.nbytes, 0, False
 
-    def count(_: nn.Module, __: object, output: object) -> None:
-        nonlocal made
-        made += output.nbytes if isinstance(output, Tensor) else 0
+    def count(layer: nn.Module, _: object, output: object) -> None:
+        nonlocal made, passing, is_kept
+        size = output.nbytes if isinstance(output, Tensor) else 0
+        is_kept = is_kept or any(weight.requires_grad for weight in layer.parameters())
+        made, passing = (made + size, passing) if is_kept else (made, max(passing, size))
 
     layers = [layer for layer in model.modules() if next(layer.children(), None) is None]
     hooks = [layer.register_forward_hook(count) for layer in layers]
@@ -57,4 +60,4 @@ def _bytes_of(model: nn.Module, images: Tensor) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return made
+    return made + passing

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dpmed.backends.base import Backend
+from dpmed.backends.streams import trainable
 from dpmed.core.errors import DeviceError
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, Precision, TaskSpec
 from dpmed.data.tensors import PatientTensors
@@ -27,6 +28,7 @@ CURES: dict[Precision, str] = {
     "float16": "this network needs more digits: --set hardware.precision=float32",
 }
 
+SMALL = 0.1
 LARGEST_SIDE = 32
 """The check needs no larger image than this."""
 
@@ -65,7 +67,7 @@ def check_conformance(
     otherwise; leaves the backend closed.
     """
     has_doubles = flags.device != "ipu"
-    reference = build(model).double()
+    reference = _everywhere(build(model).double())
     doubled = [PatientTensors(patient.inputs.double(), patient.targets.double()) for patient in patients[:2]]
     gradients = [plain_gradient(reference, task, patient) for patient in doubled]
     norms = [_norm(gradient.values()) for gradient in gradients]
@@ -90,6 +92,15 @@ def check_conformance(
                 f"(relative error {error:.1e} in {precision})",
                 hint=CURES[precision],
             )
+
+
+@torch.no_grad()
+def _everywhere(model: torch.nn.Module) -> torch.nn.Module:
+    """Without a trained weight that is zero all over: behind it no gradient would be seen, nor a fault in it."""
+    for weight in trainable(model).values():
+        if not weight.any():
+            weight.uniform_(-SMALL, SMALL)
+    return model
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:

@@ -49,7 +49,8 @@ def vmapped(
 ) -> ClippedSum:
     """`nano_batch` patients at a time: one vectorised backward gives each its own gradient."""
     weights = {name: weight.detach() for name, weight in trainable(model).items()}
-    per_patient = vmap(grad_and_value(_loss_of_weights(model, loss)), in_dims=(None, 0, 0))
+    frozen = {name: tensor for name, tensor in model.state_dict().items() if name not in weights}
+    per_patient = vmap(grad_and_value(_loss_of_weights(model, loss, frozen)), in_dims=(None, 0, 0))
     total = zeros(weights)
     count = clipped = 0
     loss_sum = 0.0
@@ -75,9 +76,9 @@ def engine(name: str) -> Engine:
     return Fused() if name == "fused" else PLAIN[name]
 
 
-def _loss_of_weights(model: nn.Module, loss: LossFunction) -> Callable[[Total, Tensor, Tensor], Tensor]:
-    frozen = {name: tensor for name, tensor in model.state_dict().items() if name not in trainable(model)}
-
+def _loss_of_weights(
+    model: nn.Module, loss: LossFunction, frozen: Mapping[str, Tensor]
+) -> Callable[[Total, Tensor, Tensor], Tensor]:
     def compute(weights: Total, inputs: Tensor, targets: Tensor) -> Tensor:
         return loss(functional_call(model, {**weights, **frozen}, (inputs,)), targets)
 

@@ -8,6 +8,7 @@ from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientCli
 from torch import Tensor, nn
 from torch.func import vmap
 
+from dpmed.backends.streams import trainable
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
 from dpmed.models import LossFunction
@@ -23,7 +24,7 @@ def _hooks(model: nn.Module, loss: LossFunction, patients: list[PatientTensors],
     def step() -> Mapping[str, Tensor]:
         wrapped.zero_grad()
         torch.autograd.backward(_losses(wrapped, loss, patients).sum())
-        gradients = {name: weight.grad_sample for name, weight in wrapped._module.named_parameters()}
+        gradients = {name: _grad(weight, "grad_sample") for name, weight in trainable(wrapped._module).items()}
         bounded, _ = clip_batch(gradients, clipping)
         return bounded
 
@@ -44,7 +45,7 @@ def _ghost(model: nn.Module, loss: LossFunction, patients: list[PatientTensors],
         wrapped.disable_hooks()
         torch.autograd.backward((losses * factors).sum())
         wrapped.enable_hooks()
-        return {name: weight.grad for name, weight in wrapped._module.named_parameters()}
+        return {name: _grad(weight, "grad") for name, weight in trainable(wrapped._module).items()}
 
     return step
 
@@ -54,6 +55,11 @@ def _losses(model: nn.Module, loss: LossFunction, patients: list[PatientTensors]
     targets = torch.stack([patient.targets for patient in patients])
     losses: Tensor = vmap(loss)(logits.unsqueeze(1), targets)
     return losses
+
+
+def _grad(weight: nn.Parameter, kind: str) -> Tensor:
+    gradient: Tensor = getattr(weight, kind)
+    return gradient
 
 
 PEERS: dict[str, Peer] = {"Opacus hooks": _hooks, "Opacus ghost clipping": _ghost}

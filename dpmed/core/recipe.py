@@ -21,6 +21,7 @@ from dpmed.core.specs import (
     Positive,
     Probability,
     Sampling,
+    Trained,
     Training,
 )
 
@@ -32,6 +33,7 @@ NO_OTHER_SAMPLING = (
 Fraction = Annotated[float, Field(ge=0, le=1)]
 HINT = "dpmed recipes show NAME prints every key with its value"
 HINTS = {
+    "model.trained": "--set model.trained=all, head, norms, low-rank, or last-2 for the last two stages",
     "privacy.epsilon": "8 is usual for images, below 1 is strong; without any guarantee, to compare: --non-private",
     "privacy.delta": "less than 1 / patients, such as --delta 1e-3 for some hundred patients",
 }
@@ -74,12 +76,23 @@ class ModelRecipe(Record):
 
     `weight_standardization` keeps each convolution's weights at mean 0 and one size (arXiv:1903.10520). `norm` is
     "group" (GroupNorm) or, for ResNets with standardised weights, "none".
+
+    `trained` says which weights are: "all", "head" (the last layer), "norms" (normalisations and head), "last-K" (the
+    last K stages and the head, such as last-2), or "low-rank": updates of `rank` beside frozen layers, None being four.
     """
 
     name: str
     width: Count = 16
     weight_standardization: bool = False
     norm: Norm = "group"
+    trained: Trained = "all"
+    rank: Count | None = None
+
+    @model_validator(mode="after")
+    def _rank_is_used(self) -> "ModelRecipe":
+        if self.rank is not None and self.trained != "low-rank":
+            raise ValueError("rank needs trained low-rank")
+        return self
 
 
 class PrivacyRecipe(Record):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from dpmed.core.choices import Accountant as Accountant
 from dpmed.core.choices import Device as Device
@@ -154,8 +154,12 @@ class HardwareFlags(Record):
     ipu_recompute: bool = False
 
 
+Trained = Annotated[str, StringConstraints(pattern=r"^(all|head|norms|low-rank|last-[1-9][0-9]?)$")]
+"""Which weights: all, the last layer, normalisations and the last layer, updates of low rank, or the last K stages."""
+
+
 class ModelSpec(Record):
-    """A network of the catalogue by name, with all it takes to build it again."""
+    """A network of the catalogue by name, with all it takes to build it again; and which of its weights are trained."""
 
     name: str
     spatial_dims: Literal[2, 3]
@@ -164,6 +168,13 @@ class ModelSpec(Record):
     width: Count
     weight_standardization: bool = False
     norm: Norm = "group"
+    trained: Trained = "all"
+    rank: Count | None = None
+
+    @property
+    def plain(self) -> Self:
+        """The same network after training, when every weight is as good as any other."""
+        return self.model_copy(update={"trained": "all", "rank": None})
 
 
 class LossSpec(Record):

@@ -29,7 +29,7 @@ class CaseCache:
 
     def prepare(self, case: Case) -> None:
         """Make sure that the case is in the cache, to the bit as it was written."""
-        path = self._path(case)
+        path = self.path(case)
         if path is not None and not is_intact(path):
             save(self._make(case), path)
             self._open.pop(case.case, None)
@@ -38,7 +38,7 @@ class CaseCache:
         """The case from the cache, put there first if need be; its file stays mapped, to be read again."""
         if case.case in self._open:
             return self._open[case.case]
-        path = self._path(case)
+        path = self.path(case)
         if path is None:
             return self._make(case)
         found = load(path)
@@ -50,7 +50,8 @@ class CaseCache:
             self._open[case.case] = found
         return found
 
-    def _path(self, case: Case) -> Path | None:
+    def path(self, case: Case) -> Path | None:
+        """Where the case lies; None without a cache."""
         if self._home is None:
             return None
         digests = "".join(case.sha256[name] for name in files_of(case, self.recipe, self.scheme).values())

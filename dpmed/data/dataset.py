@@ -1,5 +1,6 @@
 """The patients of one split, each as the tensors of a step or as whole cases to be judged on."""
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from dpmed.data.augment import augmented
 from dpmed.data.cache import CaseCache
 from dpmed.data.checks import cases_for
 from dpmed.data.draws import places, read_patch, read_slice
+from dpmed.data.features import Features
 from dpmed.data.pipeline import BACKGROUND
+from dpmed.data.prepared import PreparedCase
 from dpmed.data.spec import task_spec
 from dpmed.data.tensors import PatientTensors, WholeCase
 from dpmed.data.whole import whole_case
@@ -46,12 +49,25 @@ class PatientDataset:
         self.patients = tuple(sorted(self._cases))
         scheme = manifest.label_scheme if self.task.kind == "segmentation" else None
         self._cache = CaseCache(folder, recipe, scheme, cache=cache)
+        self._features: Features | None = None
+
+    def seen_as(self, features: Features) -> "PatientDataset":
+        """The same draws of the same slices, each as the features of it rather than its pixels.
+
+        For a 2-D classification whose slices are not augmented: only such are the same at every step.
+        """
+        assert self.recipe.spatial_dims == 2 and not self.recipe.augment and self.task.kind == "classification"
+        other = copy.copy(self)
+        other._features = features
+        return other
 
     def prepare(self) -> Iterator[Progress]:
         """Bring every case through the deterministic part of the pipeline, once."""
         cases = [case for patient in self.patients for case in self._cases[patient]]
         for done, case in enumerate(cases, start=1):
             self._cache.prepare(case)
+            if self._features is not None:
+                self._features.of(case.case, self._cache.read(case), self._cache.path(case))
             yield Progress("cases", done, len(cases))
 
     def fetch(self, patient: str, *, step: int) -> PatientTensors:
@@ -61,7 +77,7 @@ class PatientDataset:
         ready = [self._cache.read(case) for case in cases]
         drawn = places(ready, self.recipe, segments=self.task.kind == "segmentation", random=random)
         air = [BACKGROUND[cases[n].intensity] for n, _ in drawn]
-        images = [self._crop(ready[n].image, at, value) for (n, at), value in zip(drawn, air, strict=True)]
+        images = [self._seen(cases[n], ready[n], at, value) for (n, at), value in zip(drawn, air, strict=True)]
         masks = [self._crop(mask, at, 0) for n, at in drawn if (mask := ready[n].regions) is not None]
         image, regions = torch.stack(images), torch.stack(masks) if masks else None
         if self.recipe.augment:
@@ -73,6 +89,11 @@ class PatientDataset:
         """Every case of a patient, one at a time, neither cropped nor augmented."""
         for case in self._cases[patient]:
             yield whole_case(case, self._cache.read(case), self.recipe)
+
+    def _seen(self, case: Case, ready: PreparedCase, position: tuple[int, ...], background: float) -> Tensor:
+        if self._features is not None:
+            return self._features.of(case.case, ready, self._cache.path(case))[position[0]]
+        return self._crop(ready.image, position, background)
 
     def _crop(self, stored: Tensor, position: tuple[int, ...], background: float) -> Tensor:
         if self.recipe.spatial_dims == 2:

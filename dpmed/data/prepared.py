@@ -72,7 +72,7 @@ def save(case: PreparedCase, path: Path) -> None:
     tensors = {IMAGE: case.image, TISSUE: case.tissue, TUMOUR: case.tumour}
     if case.regions is not None:
         tensors[REGIONS] = case.regions
-    metadata = {"spacing_mm": json.dumps(case.spacing_mm), "sha256": _digest(tensors)}
+    metadata = {"spacing_mm": json.dumps(case.spacing_mm), "sha256": digest_of(tensors)}
     with written_aside(path) as aside:
         save_file(tensors, aside, metadata=metadata)
 
@@ -99,12 +99,13 @@ def is_intact(path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
-            return (file.metadata() or {}).get("sha256") == _digest(tensors)
+            return (file.metadata() or {}).get("sha256") == digest_of(tensors)
     except (FileNotFoundError, SafetensorError):
         return False
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Names tensors by their names, shapes and bits; they have to be contiguous."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name}{tuple(tensors[name].shape)}".encode())

@@ -44,4 +44,6 @@ def model_for(recipe: Recipe, task: TaskSpec) -> ModelSpec:
         width=recipe.model.width,
         weight_standardization=recipe.model.weight_standardization,
         norm=recipe.model.norm,
+        trained=recipe.model.trained,
+        rank=recipe.model.rank,
     )

@@ -7,9 +7,10 @@ from dpmed.backends import open_backend
 from dpmed.backends.conformance import synthetic_patients
 from dpmed.core.specs import PrivacySpec
 from dpmed.engine.memory import peak_memory_bytes
+from dpmed.engine.part import Part, part_of
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainRequest
-from dpmed.engine.train import planned
+from dpmed.engine.train import initial_weights, planned
 from dpmed.privacy.accounting import epsilon
 
 
@@ -31,7 +32,7 @@ def estimate(request: TrainRequest) -> Estimate:
     """Check a request as `train` would, and time a few patients. Raises what `train` would raise."""
     prepared = prepare(request)
     spec = prepared.plan.spec
-    parameters, seconds_per_patient, engine = _probe(prepared)
+    parameters, seconds_per_patient, engine = _probe(prepared, part_of(prepared, initial_weights(request, prepared)))
     return Estimate(
         spec=spec,
         epsilon=epsilon(planned(prepared), delta=spec.delta) if request.private else None,
@@ -44,16 +45,14 @@ def estimate(request: TrainRequest) -> Estimate:
     )
 
 
-def _probe(prepared: Prepared) -> tuple[int, float, str]:
+def _probe(prepared: Prepared, part: Part) -> tuple[int, float, str]:
     recipe = prepared.recipe
     flags, task = recipe.hardware, prepared.task
-    backend = open_backend(
-        flags.device, model=prepared.model, task=task, clipping=prepared.plan.spec.clipping, flags=flags
-    )
+    backend = open_backend(flags.device, model=part.model, task=task, clipping=prepared.plan.spec.clipping, flags=flags)
     patients = synthetic_patients(
         task,
-        channels=prepared.model.in_channels,
-        size=recipe.data.image_size,
+        channels=part.model.in_channels,
+        size=part.size,
         draws=recipe.data.draws_per_patient,
         patients=flags.nano_batch,
     )

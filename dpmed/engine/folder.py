@@ -66,7 +66,7 @@ def _config(request: TrainRequest, prepared: Prepared) -> RunConfig:
         run=uuid.uuid4().hex,
         dpmed_version=__version__,
         recipe=prepared.recipe,
-        model=prepared.model,
+        model=prepared.model.plain,
         task=prepared.task,
         label_scheme=prepared.manifest.label_scheme,
         privacy=prepared.plan.spec if request.private else None,

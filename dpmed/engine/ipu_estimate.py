@@ -72,11 +72,11 @@ def case_of(recipe: Recipe) -> Case:
 
 
 def _host_seconds(request: TrainRequest, prepared: Prepared) -> float:
-    """What one step takes here at least: noise for all weights, and the optimizer, on a sum of nobody."""
+    """What one step takes here at least: noise for all trained weights, and the optimizer, on a sum of nobody."""
     if prepared.recipe.hardware.threads:
         torch.set_num_threads(prepared.recipe.hardware.threads)
-    optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer)
-    zeros = {name: torch.zeros_like(weight) for name, weight in optimizer.weights.items()}
+    optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer, trained=prepared.trained)
+    zeros = {name: torch.zeros_like(weight) for name, weight in optimizer.trained.items()}
     plan, notes = prepared.plan, CuratorNotes(patients=0, loss_sum=0.0, clipped=None)
     nobody = ClippedSum(zeros, l2_bound(plan.spec.clipping), notes)
     taken = []

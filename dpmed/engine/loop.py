@@ -65,7 +65,7 @@ class Loop:
             self._save()
 
     def _take(self, step: int, feed: Feed, beside: Executor) -> CuratorNotes:
-        count = sum(weight.numel() for weight in self.optimizer.weights.values())
+        count = sum(weight.numel() for weight in self.optimizer.trained.values())
         noise = beside.submit(self.plan.noise, step, count)  # while the machine computes
         self.backend.load(self.optimizer.weights)
         clipped = self.backend.clipped_sum(feed.step(step))

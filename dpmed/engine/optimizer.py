@@ -1,7 +1,7 @@
 """From a noisy gradient to new weights: post-processing, so it costs no privacy."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -27,28 +27,37 @@ def learning_rate(recipe: OptimizerRecipe, step: int, steps: int) -> float:
 
 
 class Optimizer:
-    """torch's SGD or Adam over named weights, with a moving average; accepts `NoisyGradient` and nothing else.
+    """torch's SGD or Adam over the `trained` of named weights (None: all); accepts `NoisyGradient` and nothing else.
 
-    The average (`ema_decay`) starts fast, min(decay, (1 + t) / (10 + t)), so that it forgets the random start.
+    Frozen weights are handed on as they came: neither decay nor average touches them. The average (`ema_decay`)
+    starts fast, min(decay, (1 + t) / (10 + t)), so that it forgets the random start.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], recipe: OptimizerRecipe) -> None:
+    def __init__(
+        self, weights: Mapping[str, Tensor], recipe: OptimizerRecipe, *, trained: Collection[str] | None = None
+    ) -> None:
         self._recipe = recipe
         self.weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
-        self._average = {name: tensor.clone() for name, tensor in self.weights.items()} if recipe.ema_decay else {}
+        self._trained = [name for name in self.weights if trained is None or name in trained]
+        self._average = {name: self.weights[name].clone() for name in self._trained} if recipe.ema_decay else {}
         self._torch = self._build()
 
     def apply(self, gradient: NoisyGradient, *, step: int, steps: int) -> None:
         """One update of `weights`."""
         for group in self._torch.param_groups:
             group["lr"] = learning_rate(self._recipe, step, steps)
-        for name, weight in self.weights.items():
+        for name, weight in self.trained.items():
             weight.grad = gradient.values.get(name)
         self._torch.step()
         if self._average:
             decay = min(self._recipe.ema_decay, (1 + step) / (10 + step))
             new = [self.weights[name] for name in self._average]
             torch._foreach_lerp_(list(self._average.values()), new, 1 - decay)
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The weights that updates change."""
+        return {name: self.weights[name] for name in self._trained}
 
     @property
     def learning_rate(self) -> float:
@@ -58,13 +67,13 @@ class Optimizer:
     @property
     def released(self) -> dict[str, Tensor]:
         """The weights that are worth releasing: the moving average where there is one."""
-        return self._average or self.weights
+        return self.weights | self._average
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, as flat named tensors."""
         flat = {f"weights/{name}": tensor for name, tensor in self.weights.items()}
         flat |= {f"average/{name}": tensor for name, tensor in self._average.items()}
-        for index, name in enumerate(self.weights):
+        for index, name in enumerate(self._trained):
             for key, value in self._torch.state_dict()["state"].get(index, {}).items():
                 flat[f"optimizer/{key}/{name}"] = value
         return flat
@@ -74,13 +83,13 @@ class Optimizer:
         self.weights = {name: state[f"weights/{name}"].clone() for name in self.weights}
         self._average = {name: state[f"average/{name}"].clone() for name in self._average}
         self._torch = self._build()
-        for name, weight in self.weights.items():
+        for name, weight in self.trained.items():
             slots = {key.split("/")[1]: value.clone() for key, value in state.items() if _is_slot(key, name)}
             if slots:
                 self._torch.state[weight] = slots
 
     def _build(self) -> torch.optim.Optimizer:
-        weights = list(self.weights.values())
+        weights = list(self.trained.values())
         recipe = self._recipe
         if recipe.name == "sgd":
             return torch.optim.SGD(

@@ -12,18 +12,22 @@ from dpmed.data import PatientDataset, model_spec
 from dpmed.engine import curves
 from dpmed.engine.plan import Plan
 from dpmed.engine.request import TrainRequest
-from dpmed.models import build, check_image_size, check_private
+from dpmed.models import build, check_image_size, check_private, trained_weights
 from dpmed.privacy.spec import privacy_spec
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request that was checked: the dataset, the model's description and the plan. No patient was read yet."""
+    """A request that was checked: the dataset, the model's description, what of it is trained, and the plan.
+
+    No patient was read yet.
+    """
 
     recipe: Recipe
     manifest: Manifest
     data: PatientDataset
     model: ModelSpec
+    trained: tuple[str, ...]
     plan: Plan
     device: str
 
@@ -54,11 +58,11 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
     )
     model = model_spec(recipe, manifest)
     check_image_size(model.name, recipe.data.image_size)
-    check_private(build(model))
+    check_private(network := build(model))
     spec = privacy_spec(recipe.privacy, patients=len(data.patients), private=request.private)
     momentum = recipe.optimizer.momentum if recipe.optimizer.name == "sgd" else 0.0
     plan = Plan(spec, data.patients, private=request.private, demo_seed=request.demo_seed, momentum=momentum)
-    return Prepared(recipe, manifest, data, model, plan, device)
+    return Prepared(recipe, manifest, data, model, trained_weights(network), plan, device)
 
 
 def _repeatable(recipe: Recipe) -> Recipe:

@@ -21,9 +21,10 @@ from dpmed.engine.folder import begin, locked
 from dpmed.engine.loop import Loop
 from dpmed.engine.memory import peak_memory_bytes
 from dpmed.engine.optimizer import Optimizer
+from dpmed.engine.part import Part, part_of
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainDone, TrainRequest
-from dpmed.models import build
+from dpmed.models import build, for_training
 from dpmed.privacy.budget import Budget
 from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
@@ -42,8 +43,11 @@ def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: Fa
     a step is taken, and `InterruptedRun` after a requested stop, when everything is saved.
     """
     prepared = prepare(request)
-    yield from _check_backend(prepared)
-    for event in prepared.data.prepare():
+    if prepared.model.trained != "all" and request.init is None:
+        yield Note(f"no --init: all but {prepared.model.trained} stays as random as it starts")
+    part = part_of(prepared, initial_weights(request, prepared))
+    yield from _check_backend(prepared, part)
+    for event in part.data.prepare():
         yield event
         if should_stop():
             raise InterruptedRun("stopped before the first step; nothing was spent", hint="run the same command again")
@@ -53,7 +57,7 @@ def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: Fa
         is_private = guaranteed(request)
         to_spend = planned(prepared) if is_private else ()
         budget.reserve(config.run, to_spend, delta=prepared.plan.spec.delta, private=is_private)
-        yield from _run(request, prepared, config, budget, should_stop)
+        yield from _run(request, prepared, part, config, budget, should_stop)
 
 
 def guaranteed(request: TrainRequest) -> bool:
@@ -69,6 +73,7 @@ def planned(prepared: Prepared) -> tuple[MechanismRun, ...]:
 def _run(
     request: TrainRequest,
     prepared: Prepared,
+    part: Part,
     config: RunConfig,
     budget: Budget,
     should_stop: Callable[[], bool],
@@ -76,7 +81,7 @@ def _run(
     ledger = Ledger(request.run.ledger)
     if len(ledger.entries) < prepared.plan.spec.steps:
         request.run.statement.unlink(missing_ok=True)  # of an interrupted run: it will not be true any more
-    loop = _loop(request, prepared, ledger)
+    loop = _loop(request, prepared, part, ledger)
     taken: list[float] = []
     began = time.monotonic()
     for event in loop.run(should_stop):
@@ -91,17 +96,17 @@ def _run(
             f"stopped after step {len(ledger.entries)} of {prepared.plan.spec.steps}; everything is saved",
             hint="the same command with --resume goes on",
         )
-    save_tensors(request.run.model, _float32(loop.optimizer.released))
+    save_tensors(request.run.model, _float32(part.whole(loop.optimizer.released)))
     budget.settle(config.run, steps=len(ledger.entries))
     yield _done(final, prepared, engine, taken, time.monotonic() - began)
 
 
-def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
+def _loop(request: TrainRequest, prepared: Prepared, part: Part, ledger: Ledger) -> Loop:
     recipe = prepared.recipe
     spec = prepared.plan.spec
     backend = open_backend(
         recipe.hardware.device,
-        model=prepared.model,
+        model=part.model,
         task=prepared.task,
         clipping=spec.clipping,
         flags=recipe.hardware,
@@ -109,9 +114,9 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
     curve = EpsilonCurve(planned(prepared)[0], delta=spec.delta) if guaranteed(request) else None
     return Loop(
         plan=prepared.plan,
-        data=prepared.data,
+        data=part.data,
         backend=backend,
-        optimizer=_optimizer(request, prepared, ledger),
+        optimizer=_optimizer(request, prepared, part, ledger),
         ledger=ledger,
         flags=recipe.hardware,
         state=request.run.state,
@@ -121,8 +126,8 @@ def _loop(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Loop:
     )
 
 
-def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Optimizer:
-    optimizer = Optimizer(initial_weights(request, prepared), prepared.recipe.optimizer)
+def _optimizer(request: TrainRequest, prepared: Prepared, part: Part, ledger: Ledger) -> Optimizer:
+    optimizer = Optimizer(part.weights, prepared.recipe.optimizer, trained=part.trained)
     checkpoint = paid_checkpoint(request.run, ledger)
     if checkpoint is not None:
         optimizer.load(checkpoint.tensors)
@@ -132,9 +137,10 @@ def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Opt
 def initial_weights(request: TrainRequest, prepared: Prepared) -> dict[str, Tensor]:
     """Seeded random weights, or those of `--init`, in the precision of the run."""
     torch.manual_seed(request.seed)
-    model = build(prepared.model)
+    model = build(prepared.model.plain)
     if request.init is not None:
         _load_init(model, request.init)
+    model = for_training(model, prepared.model)
     dtype = torch.float64 if prepared.recipe.hardware.precision == "float64" else torch.float32
     return dict(model.to(dtype).state_dict())
 
@@ -150,19 +156,19 @@ def _load_init(model: torch.nn.Module, path: Path) -> None:
     model.load_state_dict(tensors)
 
 
-def _check_backend(prepared: Prepared) -> Iterator[Note]:
+def _check_backend(prepared: Prepared, part: Part) -> Iterator[Note]:
     recipe, task = prepared.recipe, prepared.task
     patients = synthetic_patients(
         task,
-        channels=prepared.model.in_channels,
-        size=[min(side, LARGEST_SIDE) for side in recipe.data.image_size],
+        channels=part.model.in_channels,
+        size=[min(side, LARGEST_SIDE) for side in part.size],
         draws=recipe.data.draws_per_patient,
         patients=2,
     )
     backend = closed_backend(prepared.device)
     for engine in _engines(prepared.device, recipe.hardware.engine):
         flags = recipe.hardware.model_copy(update={"engine": engine})
-        check_conformance(backend, model=prepared.model, task=task, flags=flags, patients=patients)
+        check_conformance(backend, model=part.model, task=task, flags=flags, patients=patients)
         yield Note(f"the {engine} engine on {prepared.device} agrees with the plain per-patient loop")
 
 

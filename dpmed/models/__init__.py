@@ -1,16 +1,23 @@
 """THE CATALOGUE: named networks without batch statistics, their losses, and the check that a network may be private."""
 
-from dpmed.models.catalogue import build, catalogue, check_image_size, side_multiple
+from dpmed.models.catalogue import HEAD, build, catalogue, check_image_size, side_multiple
 from dpmed.models.loss import LossFunction, loss_function, loss_of_each
+from dpmed.models.parts import split
 from dpmed.models.private import check_private
+from dpmed.models.trained import for_training, plain_weights, trained_weights
 
 __all__ = [
+    "HEAD",
     "LossFunction",
     "build",
     "catalogue",
     "check_image_size",
     "check_private",
+    "for_training",
     "loss_function",
     "loss_of_each",
+    "plain_weights",
     "side_multiple",
+    "split",
+    "trained_weights",
 ]

@@ -17,6 +17,7 @@ from dpmed.models.layers import RELU, group_norm
 from dpmed.models.norm_free import without_norm
 from dpmed.models.resnet import resnet
 from dpmed.models.standardised import standardise
+from dpmed.models.trained import for_training
 
 
 def _densenet(spec: ModelSpec) -> nn.Module:
@@ -73,6 +74,9 @@ _NETWORKS = {
     "unet": _Network(_unet, least=16, multiple=8),
 }
 
+HEAD = "head"
+"""A fully connected layer alone, which no recipe names: the head of a network whose features are known already."""
+
 
 def catalogue() -> tuple[str, ...]:
     """The names that `model.name` of a recipe may take; each is made for 2-D and 3-D."""
@@ -80,16 +84,19 @@ def catalogue() -> tuple[str, ...]:
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """The network of a spec with fresh weights, in training mode.
+    """The network of a spec with fresh weights, in training mode; frozen is what `spec.trained` leaves out.
 
-    Raises `ConfigError` for an unknown name, and for a network that needs the normalisation it is to do without.
+    Raises `ConfigError` for an unknown name, for a part that the network has not, and for a network that needs the
+    normalisation it is to do without.
     """
+    if spec.name == HEAD:
+        return nn.Sequential(OrderedDict(head=nn.Linear(spec.in_channels, spec.out_channels)))
     network = _named(spec.name).build(spec)
     if spec.weight_standardization:
         standardise(network, but=getattr(network, "head", None))
     if spec.norm == "none":
         without_norm(network, is_standardised=spec.weight_standardization)
-    return network
+    return for_training(network, spec)
 
 
 def check_image_size(name: str, image_size: Sequence[int]) -> None:

@@ -25,6 +25,8 @@ OTHER = {
     "loss.dice": ("0.5", 0.5),
     "loss.cross_entropy": ("2", 2.0),
     "loss.positive_weight": ("3", 3.0),
+    "model.trained": ("last-2", "last-2"),
+    "model.rank": ("3", 3),
     "privacy.epsilon": ("2.5", 2.5),
     "privacy.delta": ("1e-4", 1e-4),
     "privacy.clip_norm": ("0.3", 0.3),
@@ -64,6 +66,7 @@ OTHER = {
 NEEDS = {
     "privacy.truncate_at": ["privacy.sampling=truncated-poisson"],
     "privacy.bands": ["privacy.mechanism=bandmf"],
+    "model.rank": ["model.trained=low-rank"],
 }
 """What has to be set with a key."""
 
@@ -136,6 +139,9 @@ def test_a_word_like_no_other_gets_no_suggestion():
         "data.window_hu=[400, -1000]",
         "data.modalities=[]",
         "optimizer.momentum=1.0",
+        "model.trained=tail",
+        "model.trained=last-0",
+        "model.rank=0",
         "hardware.device=tpu",
         "hardware.ipu_count=3",
         "hardware.ipu_workers=0",
@@ -211,3 +217,8 @@ def test_bands_need_their_mechanism_and_go_without_truncation():
     for settings in (["privacy.bands=2"], ["privacy.mechanism=bandmf", "privacy.sampling=truncated-poisson"]):
         with pytest.raises(ConfigError, match="bandmf"):
             load_recipe("covid-ct", settings=settings)
+
+
+def test_a_rank_that_would_be_ignored_is_refused():
+    with pytest.raises(ConfigError, match="low-rank"):
+        load_recipe("covid-ct", settings=["model.trained=head", "model.rank=2"])

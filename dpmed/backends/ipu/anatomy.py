@@ -67,7 +67,10 @@ def taken_apart(network: nn.Module, kind: str, shape: Sequence[int]) -> Anatomy:
     """Any network, for one patient whose images have this shape; `kind` is the task's."""
     with torch.device("meta"):
         image = torch.empty(*shape)
-        weights = {name: torch.empty(weight.shape).requires_grad_() for name, weight in network.named_parameters()}
+        weights = {
+            name: torch.empty(weight.shape).requires_grad_(weight.requires_grad)
+            for name, weight in network.named_parameters()
+        }
     return _Walk(weights, image).through(graph_of(network), kind)
 
 
@@ -84,8 +87,9 @@ class _Walk:
         layers = tuple(self._layer(node, values) for node in nodes)
         logits = values[nodes[-1]["name"]]
         targets = logits.new_empty(len(logits)) if kind == "classification" else torch.empty_like(logits)
+        trained = [weight for weight in self.weights.values() if weight.requires_grad]
         with FlopCounterMode(display=False) as backward:
-            torch.autograd.grad(patient_loss(kind, logits, targets), list(self.weights.values()))
+            torch.autograd.grad(patient_loss(kind, logits, targets), trained)
         operations = sum(layer.operations for layer in layers) + backward.get_total_flops()
         return Anatomy(layers, operations, self.image.numel() + targets.numel())
 

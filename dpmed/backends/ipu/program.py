@@ -64,6 +64,7 @@ class Job:
         is_half = self.flags.precision == "float16"
         return {
             "kind": self.task.kind,
+            "trained": list(trainable(self.model)),
             "clipping": self.mode,
             "clip_norm": self.bound,
             "loss_scale": HALF_SCALE if is_half else 1.0,
@@ -197,8 +198,8 @@ class Program:
 
 
 def arrays_of(model: nn.Module) -> Arrays:
-    """The weights, by name."""
-    return {name: weight.detach().float().numpy() for name, weight in trainable(model).items()}
+    """All weights, by name."""
+    return {name: weight.detach().float().numpy() for name, weight in model.named_parameters()}
 
 
 def added(left: Arrays, right: Arrays) -> Arrays:

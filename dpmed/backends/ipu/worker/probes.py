@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Probed(nn.Module):
-    """The network of `nodes`; weights by number, because the names of buffers hold no dots."""
+    """The network of `nodes`; weights by number, as names of buffers hold no dots. Trained ones have probes."""
 
     def __init__(
         self,
@@ -29,9 +29,11 @@ class Probed(nn.Module):
         self._nodes, self._kind, self._place, self._mark = asked["nodes"], asked["kind"], place, mark
         self._scale, self._half = float(asked["loss_scale"]), asked["half"]
         self._numbers = {name: number for number, name in enumerate(weights)}
+        self._trained = {name: number for name, number in self._numbers.items() if name in asked["trained"]}
         for number, weight in enumerate(weights.values()):
             self.register_buffer(f"frozen_{number}", weight.clone())
-            self.register_parameter(f"probe_{number}", nn.Parameter(torch.zeros_like(weight)))
+        for name, number in self._trained.items():
+            self.register_parameter(f"probe_{number}", nn.Parameter(torch.zeros_like(weights[name])))
 
     def forward(self, images: Tensor, targets: Tensor, factor: Tensor) -> Tensor:
         """The loss of one patient, times `factor` [1], which is 0 for padding."""
@@ -42,8 +44,11 @@ class Probed(nn.Module):
 
     def _weight(self, name: str) -> Tensor:
         number = self._numbers[name]
+        frozen = getattr(self, f"frozen_{number}")  # type: Tensor
+        if name not in self._trained:
+            return self._cast(frozen)
         probe = getattr(self, f"probe_{number}")
-        return self._cast(getattr(self, f"frozen_{number}") + (probe - probe.detach()))
+        return self._cast(frozen + (probe - probe.detach()))
 
     def _cast(self, tensor: Tensor) -> Tensor:
         return tensor.half() if self._half else tensor
@@ -58,7 +63,7 @@ class Probed(nn.Module):
         """The sum of clipped gradients, by name; the probes are zero afterwards, on the host."""
         taken = {}
         with torch.no_grad():
-            for name, number in self._numbers.items():
+            for name, number in self._trained.items():
                 probe = getattr(self, f"probe_{number}")
                 taken[name] = (-probe / self._scale).detach().float().cpu().numpy().copy()
                 probe.zero_()
