@@ -56,10 +56,14 @@ class DataRecipe(Record):
 
 
 class ModelRecipe(Record):
-    """A network of the catalogue and its width (channels of the first stage)."""
+    """A network of the catalogue and its width (channels of the first stage).
+
+    `pretrained` "imagenet" starts from the published weights that an installed package holds; `--init` overrides it.
+    """
 
     name: str
     width: Count = 16
+    pretrained: Literal["", "imagenet"] = ""
 
 
 class PrivacyRecipe(Record):

@@ -3,27 +3,26 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dpmed.backends import closed_backend, open_backend
 from dpmed.backends.conformance import LARGEST_SIDE, check_conformance, synthetic_patients
-from dpmed.core.errors import InterruptedRun, MismatchError
+from dpmed.core.errors import InterruptedRun
 from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Engine, Statement
-from dpmed.engine.checkpoint import load_tensors, paid_checkpoint, save_tensors
+from dpmed.engine.checkpoint import paid_checkpoint, save_tensors
 from dpmed.engine.folder import begin, locked
 from dpmed.engine.loop import Loop
 from dpmed.engine.memory import peak_memory_bytes
 from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainDone, TrainRequest
-from dpmed.models import build
+from dpmed.engine.start import started
 from dpmed.privacy.budget import Budget
 from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
@@ -42,6 +41,8 @@ def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: Fa
     a step is taken, and `InterruptedRun` after a requested stop, when everything is saved.
     """
     prepared = prepare(request)
+    if prepared.taken is not None:
+        yield Note(prepared.taken.words)
     yield from _check_backend(prepared)
     for event in prepared.data.prepare():
         yield event
@@ -130,24 +131,10 @@ def _optimizer(request: TrainRequest, prepared: Prepared, ledger: Ledger) -> Opt
 
 
 def initial_weights(request: TrainRequest, prepared: Prepared) -> dict[str, Tensor]:
-    """Seeded random weights, or those of `--init`, in the precision of the run."""
-    torch.manual_seed(request.seed)
-    model = build(prepared.model)
-    if request.init is not None:
-        _load_init(model, request.init)
+    """Seeded random weights, and over them those that the run starts from, in its precision."""
+    model, _ = started(prepared.model, prepared.start, seed=request.seed)
     dtype = torch.float64 if prepared.recipe.hardware.precision == "float64" else torch.float32
     return dict(model.to(dtype).state_dict())
-
-
-def _load_init(model: torch.nn.Module, path: Path) -> None:
-    tensors, _ = load_tensors(path)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if wanted != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
-        raise MismatchError(
-            "the weights of --init do not fit the recipe's model (names or shapes differ)",
-            hint="use weights of a run with the same model.name, model.width and inputs",
-        )
-    model.load_state_dict(tensors)
 
 
 def _check_backend(prepared: Prepared) -> Iterator[Note]:

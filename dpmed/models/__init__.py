@@ -3,9 +3,11 @@
 from dpmed.models.catalogue import build, catalogue, check_image_size, side_multiple
 from dpmed.models.loss import LossFunction, loss_function, loss_of_each
 from dpmed.models.private import check_private
+from dpmed.models.weights import Taken, take_weights
 
 __all__ = [
     "LossFunction",
+    "Taken",
     "build",
     "catalogue",
     "check_image_size",
@@ -13,4 +15,5 @@ __all__ = [
     "loss_function",
     "loss_of_each",
     "side_multiple",
+    "take_weights",
 ]

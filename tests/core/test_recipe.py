@@ -19,6 +19,7 @@ OTHER = {
     "data.augment": ("false", False),
     "model.name": ("unet", "unet"),
     "model.width": ("5", 5),
+    "model.pretrained": ("imagenet", "imagenet"),
     "privacy.epsilon": ("2.5", 2.5),
     "privacy.delta": ("1e-4", 1e-4),
     "privacy.clip_norm": ("0.3", 0.3),

@@ -12,10 +12,11 @@ from dpmed.backends.fused.collect import Collector
 from dpmed.backends.fused.conv_tap import ConvTap, is_plain
 from dpmed.backends.fused.embedding_tap import EmbeddingTap, is_plain_embedding
 from dpmed.backends.fused.linear_tap import LinearTap
-from dpmed.backends.fused.norm_taps import LayerTap, NormTap
+from dpmed.backends.fused.norm_taps import AffineTap, LayerTap, NormTap
 from dpmed.backends.fused.slope_tap import SlopeTap
 from dpmed.backends.fused.tap import Given, Saved, Tap
 from dpmed.backends.precision import raised
+from dpmed.models.layers import ChannelAffine
 
 
 def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
@@ -30,6 +31,8 @@ def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
         return NormTap(layer, names, layer.num_features)
     if isinstance(layer, nn.LayerNorm):
         return LayerTap(layer, names)
+    if isinstance(layer, ChannelAffine):
+        return AffineTap(layer, names)
     if isinstance(layer, nn.PReLU):
         return SlopeTap(layer, names, chooser)
     if isinstance(layer, nn.Embedding) and is_plain_embedding(layer):
