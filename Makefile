@@ -38,7 +38,7 @@ clean:
 # torch goes first and alone: the rest then finds it present, whichever build the user chose.
 .venv/installed: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev,dicom,ocr,onnx,tensorboard]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev,dicom,ocr,onnx,pretrained,tensorboard]"
 	touch $@
 
 # Debian ships venv apart from Python; root gets it installed, anyone else is told what to ask for.

@@ -31,7 +31,9 @@ def train(
     ] = None,
     delta: Annotated[float | None, typer.Option(help="Should be less than 1/patients.")] = None,
     steps: Annotated[int | None, typer.Option(help="How many steps.")] = None,
-    init: Annotated[Path | None, typer.Option(help="Start from these public weights (safetensors).")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from these public weights: .safetensors, .pth, or a run folder.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change any recipe key.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and what it would cost.")] = False,
     plot: Annotated[
@@ -62,8 +64,10 @@ def train(
     from dpmed.core.sdk import sdk_python
 
     loaded = load_recipe(recipe, settings=settings)
-    if init is not None and not init.is_file():
-        raise ConfigError("the file of --init does not exist", hint="give a .safetensors file")
+    if init is not None and not init.exists():
+        raise ConfigError(
+            "the file of --init does not exist", hint="give a .safetensors, .pth or .pt file, or a run folder"
+        )
 
     is_plan = dry_run and loaded.hardware.device == "ipu"
     require_place(plot, is_plan=is_plan)

@@ -79,6 +79,7 @@ class ModelRecipe(Record):
 
     `trained` says which weights are: "all", "head" (the last layer), "norms" (normalisations and head), "last-K" (the
     last K stages and the head, such as last-2), or "low-rank": updates of `rank` beside frozen layers, None being four.
+    `pretrained` "imagenet" starts from the published weights that an installed package holds; `--init` overrides it.
     """
 
     name: str
@@ -87,6 +88,7 @@ class ModelRecipe(Record):
     norm: Norm = "group"
     trained: Trained = "all"
     rank: Count | None = None
+    pretrained: Literal["", "imagenet"] = ""
 
     @model_validator(mode="after")
     def _rank_is_used(self) -> "ModelRecipe":

@@ -73,7 +73,7 @@ def _config(request: TrainRequest, prepared: Prepared) -> RunConfig:
         patients=len(prepared.plan.patients),
         seed=request.seed,
         demo_seed=request.demo_seed,
-        init_sha256=sha256_of(request.init) if request.init else None,
+        init_sha256=sha256_of(prepared.start) if prepared.start else None,
         device=prepared.device,
         engine=prepared.recipe.hardware.engine,
     )

@@ -1,6 +1,7 @@
 """Everything that can be wrong before the first expensive minute is found here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dpmed.backends import resolve_device
 from dpmed.core.errors import ConfigError
@@ -12,7 +13,8 @@ from dpmed.data import PatientDataset, model_spec
 from dpmed.engine import curves
 from dpmed.engine.plan import Plan
 from dpmed.engine.request import TrainRequest
-from dpmed.models import build, check_image_size, check_private, trained_weights
+from dpmed.engine.start import start_file, started
+from dpmed.models import Taken, check_image_size, check_private, trained_weights
 from dpmed.privacy.spec import privacy_spec
 
 
@@ -20,7 +22,8 @@ from dpmed.privacy.spec import privacy_spec
 class Prepared:
     """A request that was checked: the dataset, the model's description, what of it is trained, and the plan.
 
-    No patient was read yet.
+    No patient was read yet. `start` holds the weights to begin with, of which `taken` tells what fitted; None for
+    random ones.
     """
 
     recipe: Recipe
@@ -30,6 +33,8 @@ class Prepared:
     trained: tuple[str, ...]
     plan: Plan
     device: str
+    start: Path | None
+    taken: Taken | None
 
     @property
     def task(self) -> TaskSpec:
@@ -38,7 +43,7 @@ class Prepared:
 
 
 def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
-    """Check and bind a request. Raises `ConfigError`, `NoInputError` or `DeviceError` with the cure.
+    """Check and bind a request. Raises `ConfigError`, `NoInputError`, `DeviceError` or `MismatchError` with the cure.
 
     While `planning`, the device need not be here.
     """
@@ -58,11 +63,13 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
     )
     model = model_spec(recipe, manifest)
     check_image_size(model.name, recipe.data.image_size)
-    check_private(network := build(model))
+    start = start_file(request.init, recipe.model)
+    network, taken = started(model, start, seed=request.seed)
+    check_private(network)
     spec = privacy_spec(recipe.privacy, patients=len(data.patients), private=request.private)
     momentum = recipe.optimizer.momentum if recipe.optimizer.name == "sgd" else 0.0
     plan = Plan(spec, data.patients, private=request.private, demo_seed=request.demo_seed, momentum=momentum)
-    return Prepared(recipe, manifest, data, model, trained_weights(network), plan, device)
+    return Prepared(recipe, manifest, data, model, trained_weights(network), plan, device, start, taken)
 
 
 def _repeatable(recipe: Recipe) -> Recipe:

@@ -3,20 +3,19 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dpmed.backends import closed_backend, open_backend
 from dpmed.backends.conformance import LARGEST_SIDE, check_conformance, synthetic_patients
-from dpmed.core.errors import InterruptedRun, MismatchError
+from dpmed.core.errors import InterruptedRun
 from dpmed.core.events import Note, Progress, StepDone
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.runconfig import RunConfig
 from dpmed.core.specs import Engine, Statement
-from dpmed.engine.checkpoint import load_tensors, paid_checkpoint, save_tensors
+from dpmed.engine.checkpoint import paid_checkpoint, save_tensors
 from dpmed.engine.folder import begin, locked
 from dpmed.engine.loop import Loop
 from dpmed.engine.memory import peak_memory_bytes
@@ -24,7 +23,7 @@ from dpmed.engine.optimizer import Optimizer
 from dpmed.engine.part import Part, part_of
 from dpmed.engine.prepare import Prepared, prepare
 from dpmed.engine.request import TrainDone, TrainRequest
-from dpmed.models import build, for_training
+from dpmed.engine.start import started
 from dpmed.privacy.budget import Budget
 from dpmed.privacy.calibration import EpsilonCurve
 from dpmed.privacy.ledger import Ledger
@@ -43,7 +42,9 @@ def train(request: TrainRequest, *, should_stop: Callable[[], bool] = lambda: Fa
     a step is taken, and `InterruptedRun` after a requested stop, when everything is saved.
     """
     prepared = prepare(request)
-    if prepared.model.trained != "all" and request.init is None:
+    if prepared.taken is not None:
+        yield Note(prepared.taken.words)
+    elif prepared.model.trained != "all":
         yield Note(f"no --init: all but {prepared.model.trained} stays as random as it starts")
     part = part_of(prepared, initial_weights(request, prepared))
     yield from _check_backend(prepared, part)
@@ -135,25 +136,10 @@ def _optimizer(request: TrainRequest, prepared: Prepared, part: Part, ledger: Le
 
 
 def initial_weights(request: TrainRequest, prepared: Prepared) -> dict[str, Tensor]:
-    """Seeded random weights, or those of `--init`, in the precision of the run."""
-    torch.manual_seed(request.seed)
-    model = build(prepared.model.plain)
-    if request.init is not None:
-        _load_init(model, request.init)
-    model = for_training(model, prepared.model)
+    """Seeded random weights, and over them those that the run starts from, in its precision."""
+    model, _ = started(prepared.model, prepared.start, seed=request.seed)
     dtype = torch.float64 if prepared.recipe.hardware.precision == "float64" else torch.float32
     return dict(model.to(dtype).state_dict())
-
-
-def _load_init(model: torch.nn.Module, path: Path) -> None:
-    tensors, _ = load_tensors(path)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if wanted != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
-        raise MismatchError(
-            "the weights of --init do not fit the recipe's model (names or shapes differ)",
-            hint="use weights of a run with the same model.name, model.width and inputs",
-        )
-    model.load_state_dict(tensors)
 
 
 def _check_backend(prepared: Prepared, part: Part) -> Iterator[Note]:

@@ -5,10 +5,12 @@ from dpmed.models.loss import LossFunction, loss_function, loss_of_each
 from dpmed.models.parts import split
 from dpmed.models.private import check_private
 from dpmed.models.trained import for_training, plain_weights, trained_weights
+from dpmed.models.weights import Taken, take_weights
 
 __all__ = [
     "HEAD",
     "LossFunction",
+    "Taken",
     "build",
     "catalogue",
     "check_image_size",
@@ -19,5 +21,6 @@ __all__ = [
     "plain_weights",
     "side_multiple",
     "split",
+    "take_weights",
     "trained_weights",
 ]

@@ -13,9 +13,10 @@ from torch import nn
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ModelSpec
+from dpmed.models.efficientnet import efficientnet_lite0
 from dpmed.models.layers import RELU, group_norm
 from dpmed.models.norm_free import without_norm
-from dpmed.models.resnet import resnet
+from dpmed.models.resnet import published_resnet, resnet
 from dpmed.models.standardised import standardise
 from dpmed.models.trained import for_training
 
@@ -72,6 +73,11 @@ _NETWORKS = {
     "resnet18-gn": _Network(partial(resnet, blocks=[2, 2, 2, 2]), least=16),
     "densenet-gn": _Network(_densenet, least=32),
     "unet": _Network(_unet, least=16, multiple=8),
+    "resnet10": _Network(partial(published_resnet, blocks=[1, 1, 1, 1]), least=16),
+    "resnet18": _Network(partial(published_resnet, blocks=[2, 2, 2, 2]), least=16),
+    "resnet34": _Network(partial(published_resnet, blocks=[3, 4, 6, 3]), least=16),
+    "resnet50": _Network(partial(published_resnet, blocks=[3, 4, 6, 3], is_deep=True), least=16),
+    "efficientnet-lite0": _Network(efficientnet_lite0, least=32, multiple=32),
 }
 
 HEAD = "head"

@@ -27,6 +27,7 @@ OTHER = {
     "loss.positive_weight": ("3", 3.0),
     "model.trained": ("last-2", "last-2"),
     "model.rank": ("3", 3),
+    "model.pretrained": ("imagenet", "imagenet"),
     "privacy.epsilon": ("2.5", 2.5),
     "privacy.delta": ("1e-4", 1e-4),
     "privacy.clip_norm": ("0.3", 0.3),

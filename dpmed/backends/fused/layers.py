@@ -13,10 +13,11 @@ from dpmed.backends.fused.conv_tap import ConvTap, is_plain
 from dpmed.backends.fused.embedding_tap import EmbeddingTap, is_plain_embedding
 from dpmed.backends.fused.gain_tap import GainTap
 from dpmed.backends.fused.linear_tap import LinearTap
-from dpmed.backends.fused.norm_taps import LayerTap, NormTap
+from dpmed.backends.fused.norm_taps import AffineTap, LayerTap, NormTap
 from dpmed.backends.fused.slope_tap import SlopeTap
 from dpmed.backends.fused.tap import Given, Saved, Tap
 from dpmed.backends.precision import raised
+from dpmed.models.layers import ChannelAffine
 from dpmed.models.norm_free import Gain
 
 
@@ -32,6 +33,8 @@ def tap(layer: nn.Module, names: dict[str, str], chooser: Chooser) -> Tap:
         return NormTap(layer, names, layer.num_features)
     if isinstance(layer, nn.LayerNorm):
         return LayerTap(layer, names)
+    if isinstance(layer, ChannelAffine):
+        return AffineTap(layer, names)
     if isinstance(layer, nn.PReLU):
         return SlopeTap(layer, names, chooser)
     if isinstance(layer, Gain):

@@ -8,6 +8,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from dpmed.backends.fused.tap import Given, Saved
 from dpmed.backends.precision import raised
+from dpmed.models.layers import ChannelAffine
 
 
 class NormTap:
@@ -49,6 +50,31 @@ class NormTap:
             if name in self._names:
                 collector.keep(self._names[name], collector.over_draws(each.view(images, channels)))
         return gradient if given.wants_input else None
+
+
+class AffineTap:
+    """Scale and shift of each channel by themselves: BatchNorm with fixed statistics."""
+
+    def __init__(self, layer: ChannelAffine, names: dict[str, str]) -> None:
+        self._layer, self._names = layer, names
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Saved]:
+        """As the layer does it."""
+        weight, bias = (_by_channel(values, inputs) for values in (self._layer.weight, self._layer.bias))
+        return torch.addcmul(bias, raised(inputs), weight), ()
+
+    def backward(self, given: Given) -> Tensor | None:
+        """Sums over space, and a product."""
+        collector, inputs, outputs = given.collector, raised(given.inputs), raised(given.outputs)
+        if "weight" in self._names:
+            collector.keep(self._names["weight"], collector.over_space(outputs * inputs))
+        if "bias" in self._names:
+            collector.keep(self._names["bias"], collector.over_space(outputs))
+        return outputs * _by_channel(self._layer.weight.detach(), outputs) if given.wants_input else None
+
+
+def _by_channel(values: Tensor, image: Tensor) -> Tensor:
+    return values.view(-1, *(1 for _ in range(image.dim() - 2)))
 
 
 class LayerTap:

@@ -1,0 +1,19 @@
+"""A body of published weights with one linear layer on top: what a private run can learn from few patients."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from dpmed.models.layers import Centre, UnitLength
+
+
+def probe(features: nn.Module, count: int, outputs: int) -> nn.Sequential:
+    """`features` (images to "batch feature" of `count`), less `centre`, at length one, then a linear `head`.
+
+    The head starts at zero: every patient's first gradient then points from nothing towards the answer, and not from
+    random answers.
+    """
+    head = nn.Linear(count, outputs)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return nn.Sequential(OrderedDict(features=features, centre=Centre(count), unit=UnitLength(), head=head))

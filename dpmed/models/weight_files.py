@@ -1,0 +1,68 @@
+"""Weights on disk, as tensors by name: safetensors, and the files that `torch.save` writes."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dpmed.core.errors import ConfigError, MismatchError
+
+HOLDERS = ("state_dict", "model_state_dict", "model", "network_weights", "net")
+"""Under which of these a published file may keep its tensors, beside an optimizer's or a count of epochs."""
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name.
+
+    Raises `ConfigError` for another kind of file, `MismatchError` for a damaged one and for one with more than
+    tensors and plain values in it: no code of a weights file is ever run.
+    """
+    if path.suffix == ".safetensors":
+        return _of_safetensors(path)
+    if path.suffix in {".pth", ".pt", ".bin", ".tar", ".ckpt"}:
+        return _tensors(_of_torch(path))
+    raise ConfigError(
+        f"weights in a file of kind {path.suffix or 'none'!r} are not read",
+        hint="give a .safetensors, .pth or .pt file, or a dpmed run folder",
+    )
+
+
+def _of_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError):
+        raise MismatchError(
+            f"{path.name} cannot be read: it is damaged or not safetensors", hint="restore it, or start anew"
+        ) from None
+
+
+def _of_torch(path: Path) -> Any:
+    """What is in the file, read by torch's reader of tensors and plain values, which refuses all else."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError:
+        raise MismatchError(
+            f"{path.name} holds more than tensors: to read it would run code that came with it",
+            hint="ask its makers for the state_dict alone, or for safetensors",
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError):
+        raise MismatchError(
+            f"{path.name} cannot be read: it is damaged or not torch's", hint="fetch it again"
+        ) from None
+
+
+def _tensors(content: Any) -> dict[str, Tensor]:
+    """The tensors by name, wherever the file keeps them."""
+    if isinstance(content, Mapping):
+        for holder in HOLDERS:
+            if isinstance(content.get(holder), Mapping):
+                return _tensors(content[holder])
+        if tensors := {str(name): value for name, value in content.items() if isinstance(value, Tensor)}:
+            return tensors
+    raise MismatchError("the file holds no tensors by name", hint="give a state_dict, as safetensors, .pth or .pt")
