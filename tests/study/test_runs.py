@@ -13,9 +13,12 @@ import pytest
 
 from dpmed.cli.main import main
 from dpmed.core.errors import ConfigError, ExitCode
-from dpmed.core.folders import DatasetFolder
+from dpmed.core.folders import DatasetFolder, RunFolder
+from dpmed.core.manifest import Manifest
+from dpmed.evaluate import evaluate
 from dpmed.privacy.budget import Budget
 from dpmed.study.crew import Failed, trained
+from dpmed.study.folds import write_fold
 from dpmed.study.plan import load_study
 from dpmed.study.run import StudyRequest, plan
 from dpmed.study.work import work
@@ -84,15 +87,31 @@ def test_a_damaged_cell_is_trained_again(done, write_study, data):
 
 
 def test_kept_runs_are_whole_runs_that_did_not_see_the_fold(write_study, data, tmp_path):
-    from dpmed.core.folders import RunFolder
-    from dpmed.core.manifest import Manifest
-
     task = planned(write_study(), data, tmp_path / "out", keep=True).tasks[0]
     for _ in range(2):  # what a kill left of it does not stand in the way
         work(task)
     run = RunFolder(tmp_path / "out" / "runs" / "base" / task.asked.key.name)
     assert run.model.is_file()
     assert set(Manifest.from_json(run.manifest.read_text()).patients("test")) == task.held_out
+
+
+@pytest.mark.parametrize("task", ["covid-ct", "brats"])
+def test_patients_are_judged_as_evaluate_judges_them(request, task, write_study, tmp_path):
+    dataset = request.getfixturevalue(f"{task.replace('-ct', '')}_dataset")
+    settings = '{ "privacy.expected_batch_size" = 2, "privacy.steps" = 2, "data.image_size" = [32, 32] }'
+    file = write_study(recipe=f'"{task}-tiny"', settings=settings)
+    asked = planned(file, dataset, tmp_path / "out", keep=True).tasks[0]
+    cell = work(asked)
+    write_fold(tmp_path / "fold", dataset, asked.held_out)
+    run = RunFolder(tmp_path / "out" / "runs" / "base" / asked.asked.key.name)
+    *_, found = evaluate(run, tmp_path / "fold", split="test")
+    if task == "covid-ct":
+        wanted = [(one.patient, one.label == 1, one.probability) for one in found.per_patient]
+        assert cell.metric == pytest.approx(found.scores.auroc)
+    else:
+        wanted = [(one.patient, True, sum(one.dice.values()) / len(one.dice)) for one in found.per_patient]
+        assert cell.metric == pytest.approx(found.scores.dice_mean)
+    assert [(one.patient, one.positive, pytest.approx(one.score)) for one in cell.scores] == wanted
 
 
 @pytest.mark.slow
