@@ -77,7 +77,7 @@ _NETWORKS = {
     "resnet18": _Network(partial(published_resnet, blocks=[2, 2, 2, 2]), least=16),
     "resnet34": _Network(partial(published_resnet, blocks=[3, 4, 6, 3]), least=16),
     "resnet50": _Network(partial(published_resnet, blocks=[3, 4, 6, 3], is_deep=True), least=16),
-    "efficientnet-lite0": _Network(efficientnet_lite0, least=32, multiple=32),
+    "efficientnet-lite0": _Network(efficientnet_lite0, least=32, multiple=16),
 }
 
 HEAD = "head"

@@ -1,23 +1,24 @@
-"""EfficientNet-Lite0, whose published weights give features that a linear layer can tell scans apart by."""
+"""EfficientNet-Lite0, whose published weights give features that a linear layer can tell scans apart by.
+
+Its first five stages of seven: what the last two add tells photographs apart, and is noise to a private head on scans.
+"""
 
 from collections import OrderedDict
 
-from monai.networks.layers.factories import Conv, Pad, Pool
+from monai.networks.layers.factories import Conv, Pad
 from torch import Tensor, nn
 
 from dpmed.core.specs import ModelSpec
-from dpmed.models.layers import ChannelAffine
+from dpmed.models.layers import ChannelAffine, MeanAndSpread
 from dpmed.models.probe import probe
 
-STEM, TOP = 32, 1280
+STEM = 32
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
     (3, 3, 2, 6, 80),
     (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
 )
 """Blocks, side of the kernel, stride of the first block, expansion and channels, at the published width."""
 
@@ -42,10 +43,10 @@ class _Block(nn.Module):
 
 
 def efficientnet_lite0(spec: ModelSpec) -> nn.Module:
-    """EfficientNet-Lite0 (Tan and Le 2019; the Lite form is of Google's TPU models, 2020) under a linear head.
+    """The first five stages of EfficientNet-Lite0 (Tan and Le 2019; Google's TPU models, 2020) under a linear head.
 
     `width` is the channels of its first layer, 32 as published; all others are in proportion. Sides of images must be
-    multiples of 32: the published network then pads all its strides alike.
+    multiples of 16: the published network then pads all its strides alike.
     """
     dims = spec.spatial_dims
     channels = _scaled(STEM, spec)
@@ -57,15 +58,8 @@ def efficientnet_lite0(spec: ModelSpec) -> nn.Module:
             first = stride if index == 0 else 1
             blocks.append(_Block(dims, (channels, after), kernel=kernel, stride=first, expansion=expansion))
             channels = after
-    count = _scaled(TOP, spec)
-    layers = OrderedDict(
-        stem=stem,
-        blocks=nn.Sequential(*blocks),
-        top=_layers(dims, channels, count),
-        pool=Pool[Pool.ADAPTIVEAVG, dims](1),
-        flat=nn.Flatten(),
-    )
-    return probe(nn.Sequential(layers), count, spec.out_channels)
+    layers = OrderedDict(stem=stem, blocks=nn.Sequential(*blocks), pool=MeanAndSpread())
+    return probe(nn.Sequential(layers), 2 * channels, spec.out_channels)
 
 
 def _scaled(published: int, spec: ModelSpec) -> int:

@@ -14,6 +14,8 @@ Layer = tuple[str, dict[str, object]]
 
 RELU: Layer = ("relu", {"inplace": False})
 MOST_GROUPS = 8
+TINY = 1e-12
+"""Added to a square before its root, so that nothing has a finite gradient."""
 
 
 def group_norm(channels: int) -> Layer:
@@ -46,6 +48,17 @@ AFFINE: Layer = ("channel_affine", {})
 Norm.add_factory_callable("channel_affine", _affine_of, "Batch normalisation with fixed statistics.")
 
 
+class MeanAndSpread(nn.Module):
+    """Each channel's mean over the image, then each channel's standard deviation: how much of it, and how patchy."""
+
+    def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature"]:
+        """Two numbers a channel, whatever the size of the image."""
+        values = image.flatten(2)
+        mean = values.mean(2)
+        spread = ((values - mean[..., None]).square().mean(2) + TINY).sqrt()
+        return torch.cat([mean, spread], dim=1)
+
+
 class Centre(nn.Module):
     """Takes a fixed vector from every image's features: the mean of public ones, zeros until it is loaded."""
 
@@ -63,4 +76,4 @@ class UnitLength(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
         """Nothing stays nothing, and has a finite gradient."""
-        return features * torch.rsqrt(features.square().sum(1, keepdim=True) + 1e-12)
+        return features * torch.rsqrt(features.square().sum(1, keepdim=True) + TINY)

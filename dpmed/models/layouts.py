@@ -53,14 +53,14 @@ _BLOCK = {
     "_project_conv": "project.conv",
     "_bn2": "project.norm",
 }
-_ENDS = {"_conv_stem": "stem.conv", "_bn0": "stem.norm", "_conv_head": "top.conv", "_bn1": "top.norm"}
+_STEM = {"_conv_stem": "stem.conv", "_bn0": "stem.norm"}
 
 
 def _efficientnet(layer: str) -> str | None:
     """Of lukemelas/EfficientNet-PyTorch and its Lite forms: blocks by number, from first to last."""
     if block := re.fullmatch(r"_blocks\.(\d+)\.(\w+)", layer):
         return f"blocks.{block[1]}.{_BLOCK[block[2]]}" if block[2] in _BLOCK else None
-    return _ENDS.get(layer)
+    return _STEM.get(layer)
 
 
 _TIMM_BLOCK = {
@@ -72,16 +72,16 @@ _TIMM_BLOCK = {
     "bn3": "project.norm",
 }
 _TIMM_FIRST = {"conv_dw": "depthwise.conv", "bn1": "depthwise.norm", "conv_pw": "project.conv", "bn2": "project.norm"}
-_TIMM_ENDS = {"conv_stem": "stem.conv", "bn1": "stem.norm", "conv_head": "top.conv", "bn2": "top.norm"}
+_TIMM_STEM = {"conv_stem": "stem.conv", "bn1": "stem.norm"}
 _FIRST_OF_STAGE = [0, *accumulate(count for count, *_ in STAGES)]
 
 
 def _timm_efficientnet(layer: str) -> str | None:
     """Of timm's tf_efficientnet_lite0: blocks by stage, the first of which has nothing to expand."""
-    if block := re.fullmatch(r"blocks\.([0-6])\.(\d+)\.(\w+)", layer):
+    if block := re.fullmatch(r"blocks\.([0-4])\.(\d+)\.(\w+)", layer):
         stage, names = int(block[1]), _TIMM_FIRST if block[1] == "0" else _TIMM_BLOCK
         return f"blocks.{_FIRST_OF_STAGE[stage] + int(block[2])}.{names[block[3]]}" if block[3] in names else None
-    return _TIMM_ENDS.get(layer)
+    return _TIMM_STEM.get(layer)
 
 
 def _unet(layer: str) -> str:

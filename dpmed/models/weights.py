@@ -22,6 +22,7 @@ Layers = dict[str, dict[str, Tensor]]
 
 MAY_BE_NEW = ("head.", "fc.", "class_layers.", "settle.", "centre.", "body.model.2.")
 """Where the answer is given: these differ with the question."""
+MOST_NAMED = 4
 STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
 
 
@@ -44,7 +45,7 @@ class Taken:
         """One line for the user."""
         said = f"took {self.tensors - len(self.new)} of {self.tensors} tensors from {self.layout} weights"
         said += f"; new: {', '.join(_places(self.new))}" if self.new else ""
-        said += f"; left out: {', '.join(_places(self.left))}" if self.left else ""
+        said += f"; left out: {_few(_places(self.left))}" if self.left else ""
         if self.channels is None:
             return said
         theirs, ours = self.channels
@@ -53,6 +54,11 @@ class Taken:
 
 def _places(names: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+
+
+def _few(places: list[str]) -> str:
+    """Some by name; of many, the first and how many more."""
+    return ", ".join(places) if len(places) <= MOST_NAMED else f"{places[0]} and {len(places) - 1} more"
 
 
 def take_weights(model: nn.Module, path: Path) -> Taken:
