@@ -16,6 +16,7 @@ from dpmed.core.specs import ModelSpec
 from dpmed.models.layers import RELU, group_norm
 from dpmed.models.norm_free import without_norm
 from dpmed.models.resnet import resnet
+from dpmed.models.scattering import ScatteringNet
 from dpmed.models.standardised import standardise
 
 
@@ -71,6 +72,7 @@ _NETWORKS = {
     "resnet18-gn": _Network(partial(resnet, blocks=[2, 2, 2, 2]), least=16),
     "densenet-gn": _Network(_densenet, least=32),
     "unet": _Network(_unet, least=16, multiple=8),
+    "scattering": _Network(ScatteringNet, least=16),
 }
 
 

@@ -29,6 +29,10 @@ def patients(name: str, dims: int, *, count: int) -> tuple[torch.Tensor, torch.T
     return inputs, targets
 
 
+def learned(network: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in network.parameters() if weight.requires_grad]
+
+
 def loss_of(name: str) -> object:
     return loss_function(TaskSpec(kind="segmentation" if name == "unet" else "classification", outputs=("a",)))
 
@@ -38,7 +42,7 @@ def test_vectorised_gradients_are_those_of_each_patient_alone(name: str, dims: i
     torch.manual_seed(0)
     network = build(spec_of(name, dims)).double()
     loss, (inputs, targets) = loss_of(name), patients(name, dims, count=3)
-    weights = {key: value.detach() for key, value in network.named_parameters()}
+    weights = {key: value.detach() for key, value in network.named_parameters() if value.requires_grad}
 
     def compute(values, image, target):
         return loss(functional_call(network, values, (image,)), target)
@@ -46,7 +50,7 @@ def test_vectorised_gradients_are_those_of_each_patient_alone(name: str, dims: i
     together = vmap(grad(compute), in_dims=(None, 0, 0))(weights, inputs, targets)
     for patient in range(3):
         value = loss(network(inputs[patient]), targets[patient])
-        alone = torch.autograd.grad(value, list(network.parameters()))
+        alone = torch.autograd.grad(value, learned(network))
         for key, gradient in zip(weights, alone, strict=True):
             torch.testing.assert_close(together[key][patient], gradient, rtol=1e-9, atol=1e-11)
 
@@ -57,9 +61,13 @@ def test_every_weight_learns(name: str, dims: int) -> None:
     network = build(spec_of(name, dims)).double()
     inputs, targets = patients(name, dims, count=1)
     loss_of(name)(network(inputs[0]), targets[0]).backward()
-    assert all(weight.grad.isfinite().all() for weight in network.parameters())
+    assert all(weight.grad.isfinite().all() for weight in learned(network))
     # A convolution's bias right before GroupNorm with one channel a group is the one weight that cannot matter.
-    norms = {key: float(weight.grad.abs().max()) for key, weight in network.named_parameters() if weight.ndim > 1}
+    norms = {
+        key: float(weight.grad.abs().max())
+        for key, weight in network.named_parameters()
+        if weight.ndim > 1 and weight.requires_grad
+    }
     assert min(norms.values()) > 0, norms
 
 
@@ -100,7 +108,7 @@ def test_width_scales_every_network(width: int) -> None:
     """Odd widths too: the number of groups adapts."""
     for name, dims in NETWORKS:
         narrow, wide = (
-            sum(weight.numel() for weight in build(spec_of(name, dims, width=size)).parameters())
+            sum(weight.numel() for weight in learned(build(spec_of(name, dims, width=size))))
             for size in (width, 2 * width)
         )
         assert 3 < wide / narrow < 4.1
