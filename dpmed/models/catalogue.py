@@ -17,6 +17,7 @@ from dpmed.models.efficientnet import efficientnet_lite0
 from dpmed.models.layers import RELU, group_norm
 from dpmed.models.norm_free import without_norm
 from dpmed.models.resnet import published_resnet, resnet
+from dpmed.models.scattering import ScatteringNet
 from dpmed.models.standardised import standardise
 from dpmed.models.trained import for_training
 
@@ -78,6 +79,7 @@ _NETWORKS = {
     "resnet34": _Network(partial(published_resnet, blocks=[3, 4, 6, 3]), least=16),
     "resnet50": _Network(partial(published_resnet, blocks=[3, 4, 6, 3], is_deep=True), least=16),
     "efficientnet-lite0": _Network(efficientnet_lite0, least=32, multiple=16),
+    "scattering": _Network(ScatteringNet, least=16),
 }
 
 HEAD = "head"

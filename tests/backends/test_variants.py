@@ -23,6 +23,8 @@ VARIANTS = [
     ("unet", 3, STANDARD),
     ("resnet10-gn", 2, NORM_FREE),
     ("resnet10-gn", 3, NORM_FREE),
+    ("scattering", 2, {}),
+    ("scattering", 3, {}),
 ]
 
 

@@ -19,7 +19,7 @@ WORKER = Path(network.__file__).parent
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", sorted({*catalogue()} - {"scattering"}))
 def test_the_graph_of_every_network_gives_its_output_and_its_gradient(name, dims):
     torch.manual_seed(1)
     model = build(ModelSpec(name=name, spatial_dims=dims, in_channels=2, out_channels=1, width=4)).double()

@@ -29,6 +29,10 @@ def patients(name: str, dims: int, *, count: int) -> tuple[torch.Tensor, torch.T
     return inputs, targets
 
 
+def learned(network: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in network.parameters() if weight.requires_grad]
+
+
 def loss_of(name: str) -> object:
     return loss_function(TaskSpec(kind="segmentation" if name == "unet" else "classification", outputs=("a",)))
 
@@ -46,8 +50,7 @@ def test_vectorised_gradients_are_those_of_each_patient_alone(name: str, dims: i
     torch.manual_seed(0)
     network = started(name, dims)
     loss, (inputs, targets) = loss_of(name), patients(name, dims, count=3)
-    learning = {key: value for key, value in network.named_parameters() if value.requires_grad}
-    weights = {key: value.detach() for key, value in learning.items()}
+    weights = {key: value.detach() for key, value in network.named_parameters() if value.requires_grad}
 
     def compute(values, image, target):
         return loss(functional_call(network, values, (image,)), target)
@@ -55,7 +58,7 @@ def test_vectorised_gradients_are_those_of_each_patient_alone(name: str, dims: i
     together = vmap(grad(compute), in_dims=(None, 0, 0))(weights, inputs, targets)
     for patient in range(3):
         value = loss(network(inputs[patient]), targets[patient])
-        alone = torch.autograd.grad(value, list(learning.values()))
+        alone = torch.autograd.grad(value, learned(network))
         for key, gradient in zip(weights, alone, strict=True):
             torch.testing.assert_close(together[key][patient], gradient, rtol=1e-9, atol=1e-11)
 
@@ -68,7 +71,7 @@ def test_every_weight_learns(name: str, dims: int) -> None:
     learning = {key: weight for key, weight in network.named_parameters() if weight.requires_grad}
     assert set(dict(network.named_parameters())) - set(learning) <= {"centre.value"}
     loss_of(name)(network(inputs[0]), targets[0]).backward()
-    assert all(weight.grad.isfinite().all() for weight in learning.values())
+    assert all(weight.grad.isfinite().all() for weight in learned(network))
     # A convolution's bias right before GroupNorm with one channel a group is the one weight that cannot matter.
     norms = {key: float(weight.grad.abs().max()) for key, weight in learning.items() if weight.ndim > 1}
     assert min(norms.values()) > 0, norms
@@ -111,7 +114,7 @@ def test_width_scales_every_network(width: int) -> None:
     """Odd widths too: the number of groups adapts."""
     for name, dims in NETWORKS:
         narrow, wide = (
-            sum(weight.numel() for weight in build(spec_of(name, dims, width=size)).parameters())
+            sum(weight.numel() for weight in learned(build(spec_of(name, dims, width=size))))
             for size in (width, 2 * width)
         )
         least = 2 if name == "efficientnet-lite0" else 3  # its filters, one a channel, grow with the width alone

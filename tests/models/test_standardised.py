@@ -11,7 +11,8 @@ from dpmed.models import build, catalogue, check_private
 from dpmed.models.norm_free import Gain
 from dpmed.models.standardised import RELU_GAIN, Standardised
 
-NETWORKS = [(name, dims) for name in catalogue() for dims in (2, 3)]
+CONVOLVES = [name for name in catalogue() if name != "scattering"]
+NETWORKS = [(name, dims) for name in CONVOLVES for dims in (2, 3)]
 
 
 def spec_of(name: str, dims: int = 2, **variant: object) -> ModelSpec:
@@ -46,7 +47,7 @@ def test_what_is_used_has_mean_zero_and_one_size_for_each_output_channel(name: s
             )
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", CONVOLVES)
 def test_answers_do_not_depend_on_shift_and_size_of_the_stored_weights(name: str) -> None:
     torch.manual_seed(0)
     network, image = build(spec_of(name, weight_standardization=True)).double(), torch.randn(2, 2, 32, 32).double()

@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from dpmed.backends.ipu.worker.network import IMAGE, Node
 from dpmed.core.errors import ConfigError
+from dpmed.models.scattering import ScatteringNet
 from dpmed.models.standardised import Standardised
 
 Options = dict[str, Any]
@@ -21,6 +22,8 @@ def graph_of(model: nn.Module) -> list[Node]:
             "the IPU worker does not standardise weights",
             hint="--set model.weight_standardization=false (and model.norm=group), or --device cpu or cuda",
         )
+    if isinstance(model, ScatteringNet):
+        raise _unknown("wavelets")
     traced = fx.symbolic_trace(model)
     nodes: list[Node] = []
     names: dict[fx.Node, str] = {}
@@ -83,7 +86,8 @@ def _dimension(node: fx.Node) -> object:
 
 def _unknown(name: str) -> ConfigError:
     return ConfigError(
-        f"the IPU worker has no layer for {name}", hint="use a network of the catalogue, or --device cpu or cuda"
+        f"the IPU worker has no layer for {name}",
+        hint="use a ResNet, DenseNet or U-Net of the catalogue, or --device cpu or cuda",
     )
 
 
