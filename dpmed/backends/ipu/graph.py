@@ -9,12 +9,18 @@ from torch import fx, nn
 
 from dpmed.backends.ipu.worker.network import IMAGE, Node
 from dpmed.core.errors import ConfigError
+from dpmed.models.layers import ChannelAffine
 
 Options = dict[str, Any]
 
 
 def graph_of(model: nn.Module) -> list[Node]:
     """The nodes of a network, in order. Raises `ConfigError` for a layer that the worker does not know."""
+    if any(isinstance(layer, ChannelAffine) for layer in model.modules()):
+        raise ConfigError(
+            "the IPU worker has no layer for fixed statistics, which published networks have",
+            hint="--set model.name=resnet18-gn takes published convolutions too; or --device cpu",
+        )
     traced = fx.symbolic_trace(model)
     nodes: list[Node] = []
     names: dict[fx.Node, str] = {}
