@@ -1,9 +1,9 @@
 """Weights on disk, as tensors by name: safetensors, and the files that `torch.save` writes."""
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -46,14 +46,10 @@ def _of_torch(path: Path) -> Any:
     """What is in the file, read by torch's reader of tensors and plain values, which refuses all else."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError:
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError):
         raise MismatchError(
-            f"{path.name} holds more than tensors: to read it would run code that came with it",
-            hint="ask its makers for the state_dict alone, or for safetensors",
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError):
-        raise MismatchError(
-            f"{path.name} cannot be read: it is damaged or not torch's", hint="fetch it again"
+            f"{path.name} cannot be read as tensors alone: it is damaged, or holds objects that would run code",
+            hint="fetch it again, or ask its makers for the state_dict alone or for safetensors",
         ) from None
 
 

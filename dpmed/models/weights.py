@@ -5,6 +5,7 @@ BatchNorm with the statistics it was published with scales and shifts each chann
 BatchNorm's scale and shift; the statistics are dropped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ Layers = dict[str, dict[str, Tensor]]
 
 MAY_BE_NEW = ("head.", "fc.", "class_layers.", "settle.", "centre.", "body.model.2.")
 """Where the answer is given: these differ with the question."""
-MOST_NAMED = 4
+SHOWN = 4
 STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
 
 
@@ -44,21 +45,19 @@ class Taken:
     def words(self) -> str:
         """One line for the user."""
         said = f"took {self.tensors - len(self.new)} of {self.tensors} tensors from {self.layout} weights"
-        said += f"; new: {', '.join(_places(self.new))}" if self.new else ""
-        said += f"; left out: {_few(_places(self.left))}" if self.left else ""
+        said += f"; new: {_listed(self.new)}" if self.new else ""
+        said += f"; left out: {_listed(self.left)}" if self.left else ""
         if self.channels is None:
             return said
         theirs, ours = self.channels
         return f"{said}; the first layer's {theirs} inputs are added up" + (f", a {ours}th each" if ours > 1 else "")
 
 
-def _places(names: tuple[str, ...]) -> list[str]:
-    return list(dict.fromkeys(name.rpartition(".")[0] for name in names))
-
-
-def _few(places: list[str]) -> str:
-    """Some by name; of many, the first and how many more."""
-    return ", ".join(places) if len(places) <= MOST_NAMED else f"{places[0]} and {len(places) - 1} more"
+def _listed(names: Sequence[str]) -> str:
+    """The layers that have these tensors, the first few by name."""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+    more = f" and {len(layers) - SHOWN} more layers" if len(layers) > SHOWN else ""
+    return ", ".join(layers[:SHOWN]) + more
 
 
 def take_weights(model: nn.Module, path: Path) -> Taken:
@@ -75,7 +74,7 @@ def take_weights(model: nn.Module, path: Path) -> Taken:
     if layout is not OWN:
         _add_bare_shortcuts(layers, state)
         _fix_statistics(model, layers, layout)
-    if layout.pixels is not None and isinstance(model.get_submodule(_norm_after(first)), ChannelAffine):
+    if layout.pixels is not None and _norm_after(first) in _affine(model):
         _take_own_pixels(layers, first, layout.pixels)
     if channels is not None:
         weight = layers[first]["weight"]
@@ -85,6 +84,11 @@ def take_weights(model: nn.Module, path: Path) -> Taken:
     new = tuple(name for name in state if name not in fitting)
     left = tuple(name for name in found if name not in fitting and not name.startswith(MAY_BE_NEW))
     _check(model, layout, new, layers, first)
+    if left and _affine(model) and layout is not OWN:
+        raise MismatchError(
+            f"these {layout.name} weights are of a larger network: {_listed(left)} would be left out",
+            hint="set model.name to the network that they were published for",
+        )
     model.load_state_dict(state | {name: tensor.to(state[name].dtype) for name, tensor in fitting.items()})
     return Taken(layout.name, len(state), new, left, channels)
 
@@ -125,13 +129,23 @@ def _add_bare_shortcuts(layers: Layers, state: dict[str, Tensor]) -> None:
 
 def _fix_statistics(model: nn.Module, layers: Layers, layout: Layout) -> None:
     """Fold BatchNorm's statistics where the network has them fixed; drop them elsewhere."""
-    affine = {name for name, layer in model.named_modules() if isinstance(layer, ChannelAffine)}
+    affine = _affine(model)
     for name, roles in layers.items():
         if name in affine and "running_var" in roles:
             roles["weight"] = roles["weight"] * torch.rsqrt(roles["running_var"] + layout.epsilon)
             roles["bias"] = roles["bias"] - roles["running_mean"] * roles["weight"]
+        elif name in affine and ".downsample" not in name:
+            raise MismatchError(
+                f"these {layout.name} weights hold no statistics of batches, which the recipe's model keeps fixed",
+                hint="--set model.name=resnet18-gn normalises within the image, and takes them without",
+            )
         for role in STATISTICS & roles.keys():
             del roles[role]
+
+
+def _affine(model: nn.Module) -> set[str]:
+    """The layers whose statistics are fixed, by name."""
+    return {name for name, layer in model.named_modules() if isinstance(layer, ChannelAffine)}
 
 
 def _norm_after(convolution: str) -> str:
@@ -162,7 +176,7 @@ def _check(model: nn.Module, layout: Layout, new: tuple[str, ...], layers: Layer
         return
     share = sum(numbers[name] for name in missing) / sum(numbers.values())
     theirs, ours = layers.get(first, {}).get("weight"), model.get_submodule(first).weight
-    hint = "weights of the same network and width: docs/architecture.md says which fit which"
+    hint = "weights of the same network and width: docs/networks.md says which fit which"
     if theirs is not None and isinstance(ours, Tensor) and theirs.shape[0] != ours.shape[0]:
         hint = f"--set model.width={theirs.shape[0]}, if the network is the same otherwise"
     raise MismatchError(

@@ -15,6 +15,7 @@ from dpmed.backends.precision import half_precision
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ClippingSpec
 from dpmed.data.tensors import PatientTensors
+from dpmed.models.layers import ChannelAffine
 
 SIDES = {1: (9,), 2: (9, 8), 3: (5, 6, 5)}
 CLIP = ClippingSpec(l2_clip_norm=0.1)
@@ -186,6 +187,21 @@ def test_output_padding_and_padding_of_other_kinds():
 @pytest.mark.parametrize("draws", [1, 4])
 def test_other_layers(layers, draws):
     agree(network(*layers), patients((6, 5), draws=draws))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("frozen", [None, "weight", "bias"])
+def test_fixed_statistics_have_a_way_of_their_own(dims, frozen):
+    model = network(convolution(dims), ChannelAffine(6), nn.ReLU(), convolution_of_six(dims), ChannelAffine(2))
+    with torch.no_grad():
+        for layer in (model[1], model[4]):
+            layer.weight.normal_()
+            layer.bias.normal_()
+    if frozen is not None:
+        getattr(model[1], frozen).requires_grad_(False)
+    fused = Fused()
+    agree(model, patients((4, *SIDES[dims])), fused=fused)
+    assert not fused.by_vmap
 
 
 @pytest.mark.parametrize("way", ["by patient", "grouped", "unfolded", "one by one", "ghost", "slid back", "apart"])

@@ -86,7 +86,7 @@ def test_the_gradient_of_a_layer_and_what_it_hands_on(gradients, name):
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", sorted({*catalogue()} - {"scattering"}))
+@pytest.mark.parametrize("name", [name for name in catalogue() if name == "unet" or name.endswith("-gn")])
 def test_the_gradient_of_every_network(gradients, name, dims):
     torch.manual_seed(1)
     model = build(ModelSpec(name=name, spatial_dims=dims, in_channels=2, out_channels=1, width=4))

@@ -62,7 +62,7 @@ def _places(model, image, ipus):
     return placement_on(layers, Sizes(half=False), ipus=ipus, recompute=False).ipus
 
 
-@pytest.mark.parametrize("name", sorted({*catalogue()} - {"scattering"}))
+@pytest.mark.parametrize("name", [name for name in catalogue() if name == "unet" or name.endswith("-gn")])
 @pytest.mark.parametrize("ipus", [1, 2, 4, 8])
 def test_every_ipu_gets_a_part_of_the_layers_in_their_order(name, ipus):
     model = build(ModelSpec(name=name, spatial_dims=2, in_channels=1, out_channels=1, width=4))

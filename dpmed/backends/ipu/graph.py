@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from dpmed.backends.ipu.worker.network import IMAGE, Node
 from dpmed.core.errors import ConfigError
+from dpmed.models.layers import ChannelAffine
 from dpmed.models.scattering import ScatteringNet
 from dpmed.models.standardised import Standardised
 
@@ -24,6 +25,11 @@ def graph_of(model: nn.Module) -> list[Node]:
         )
     if isinstance(model, ScatteringNet):
         raise _unknown("wavelets")
+    if any(isinstance(layer, ChannelAffine) for layer in model.modules()):
+        raise ConfigError(
+            "the IPU worker has no layer for fixed statistics, which published networks have",
+            hint="--set model.name=resnet18-gn takes published convolutions too; or --device cpu",
+        )
     traced = fx.symbolic_trace(model)
     nodes: list[Node] = []
     names: dict[fx.Node, str] = {}
