@@ -74,9 +74,11 @@ def cure(reason: str) -> str:
     return next((text for known, text in CURES.items() if known.value == reason), LOOK)
 
 
-def nothing_usable(what: str, held: Counter[str], *, labels_unmatched: int = 0) -> NoInputError:
+def nothing_usable(what: str, held: Counter[str], *, is_reported: bool, labels_unmatched: int = 0) -> NoInputError:
     """The error where every file was held back, with the next step for the commonest reason."""
     reasons = ", ".join(f"{reason}: {count}" for reason, count in held.most_common()) or "nothing fits the task"
     if labels_unmatched:
         reasons += f"; rows of the label file that name nothing in the source: {labels_unmatched}"
-    return NoInputError(f"no usable {what}: {reasons}", hint=cure(held.most_common(1)[0][0]) if held else READ)
+    hint = cure(held.most_common(1)[0][0]) if held else READ
+    more = "; scrub-report.html in --out says so of each file" if is_reported else ""
+    return NoInputError(f"no usable {what}: {reasons}", hint=hint + more)

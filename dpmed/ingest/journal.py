@@ -1,5 +1,7 @@
 """What is already done, so that an interrupted ingest goes on: keyed digests and outcomes, no original name."""
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -9,6 +11,8 @@ from dpmed.core.record import Record
 
 Outcome = TypeVar("Outcome", bound=Record)
 NAME = ".ingest-journal"
+ALONE = frozenset({"scrub-report.json", "scrub-report.html", "quarantine"})
+"""All that is left of an ingest that made no dataset; the next one may use the folder."""
 ASIDE = ".tmp-*"
 
 
@@ -51,7 +55,7 @@ def require_fresh(out: Path, *, resume: bool) -> None:
     if not out.is_dir():
         raise ConfigError("--out is a file", hint="choose a new folder")
     held = {entry.name for entry in out.iterdir()}
-    if not held:
+    if held <= ALONE:  # nothing, or the report of an ingest in which all was held back
         return
     if NAME in held and resume:
         return
@@ -68,6 +72,17 @@ def is_interrupted(out: Path) -> bool:
 
 
 def clear_half_written(out: Path) -> None:
-    """Remove what a killed run left half written."""
+    """Remove what a killed run left half written, and the report of one that made nothing."""
+    if not is_interrupted(out):
+        shutil.rmtree(out / "quarantine", ignore_errors=True)
+        for name in ALONE - {"quarantine"}:
+            (out / name).unlink(missing_ok=True)
     for leftover in (*out.glob(ASIDE), *(out / "images").rglob(ASIDE), *(out / "labels").glob(ASIDE)):
         leftover.unlink()
+
+
+def remove_empty(out: Path) -> None:
+    """Remove the folders of a dataset that came to nothing."""
+    for folder in (out / "images", out / "labels", out):
+        with suppress(OSError):  # not there, or not empty: then it is not ours to remove
+            folder.rmdir()

@@ -5,36 +5,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from string import Template
-from typing import get_args
 
-from dpmed.ingest.cures import CURES, LOOK, cure
+from dpmed.ingest.cures import cure
 from dpmed.ingest.hipaa import CLASSES, EIGHTEEN, letters
-from dpmed.ingest.identifiers import PRIVATE, UNKNOWN, table
-from dpmed.ingest.linkage import Anonymity, Step, anonymity
-from dpmed.ingest.pixels.inspect import Outcome, Policy
-from dpmed.ingest.reasons import Reason
-from dpmed.ingest.report import (
-    KEPT_ATTRIBUTES,
-    KEPT_FROM_DICOM,
-    KEPT_FROM_NIFTI,
-    KEPT_FROM_PICTURES,
-    HeldLine,
-    ScrubReport,
-    dates_in_manifest,
-    dates_in_objects,
-    limits,
-    rules,
-)
-from dpmed.ingest.rules.profile import Attribute, load_profile, shipped_profiles
-from dpmed.ingest.verify import Searched
+from dpmed.ingest.linkage import Anonymity
+from dpmed.ingest.report import HeldLine, ScrubReport
 
 MOST_REASONS = 6
 """On the first page; the rest stands in the annex."""
 MOST_LINES = 40
 """Places of files on the page; the JSON names all of them."""
-HELD = "file case series of entries of the DICOMDIR"
-ALL = {outcome.value: 1 for outcome in Outcome}
-"""Every outcome of looking into pixels, for a specimen of the report."""
+CHOICES = (
+    "may be used for the purpose agreed",
+    "may be used once the notes overleaf are met",
+    "may not be used",
+)
 NOT_LOOKED_FOR = "not looked for"
 
 
@@ -55,7 +40,7 @@ def as_html(report: ScrubReport) -> str:
         reasons=_reasons(report.quarantine),
         search=_rows(_search(report)),
         limits="".join(f"<li>{html.escape(text)}</li>" for text in (*report.limits, *report.notes)),
-        manifest=html.escape(report.manifest_sha256),
+        decision=_decision(report),
         rules=_rows(_rule_set(report)),
         kept=_rows(report.kept),
         places=_places(report.quarantine),
@@ -63,44 +48,18 @@ def as_html(report: ScrubReport) -> str:
     )
 
 
-def own_words() -> bytes:
-    """All text that reports and manifests hold of themselves: words in it, found again, identify nobody."""
-    step = Step(what="dropped in 20 years", k=1, unique=1)
-    linkage = Anonymity(
-        patients=3, k=1, groups=2, unique=1, below_5=1, below_11=1, labels=2, l_distinct=1, label_follows=1,
-        columns=dict.fromkeys(get_args(Attribute), 2), steps=(step,),
-    )  # fmt: skip
-    specimen = ScrubReport(
-        rules=rules(),
-        kept=KEPT_FROM_DICOM | KEPT_FROM_NIFTI | KEPT_FROM_PICTURES | KEPT_ATTRIBUTES,
-        identifiers_removed=dict.fromkeys({*table().values(), *CLASSES, PRIVATE, UNKNOWN}, 1),
-        linkage=linkage,
-        generalised=("everything dropped: too few patients",),
-        searched=Searched(files=1, pictures_read=1),
-        verified=True,
-        pixel_policy=" ".join(Policy),
-        pixels=ALL,
-        quarantine=tuple(HeldLine(what=HELD, short="", files=1, reason=reason.value) for reason in Reason),
-        limits=(
-            *limits(pixel_policy="", pixels=None, faces=None),
-            *limits(pixel_policy="ignore", pixels=ALL, faces=ALL),
-        ),
-    )
-    texts = [*CURES.values(), LOOK]
-    texts += [dates_in_objects(load_profile(name)) for name in shipped_profiles()]
-    texts += [dates_in_manifest(counted=counted) for counted in (True, False)]
-    helped = linkage.model_copy(update={"k": 2, "steps": (step.model_copy(update={"k": 3}),)})
-    variants = (
-        specimen,
-        specimen.model_copy(update={"linkage": helped, "generalised": ()}),
-        specimen.model_copy(update={"linkage": anonymity([]), "quarantine": (), "crosswalk": True}),
-        ScrubReport(),
-    )
-    pages = (as_html(each) for each in variants)
-    return " ".join((specimen.to_json(), *pages, *texts)).encode()
+def _decision(report: ScrubReport) -> str:
+    if not report.manifest_sha256:
+        return "<p>I have read this report. No dataset was made: there is nothing to be used.</p>"
+    digest = html.escape(report.manifest_sha256)
+    choices = "".join(f"<span>{one}</span>" for one in CHOICES)
+    dataset = f'The dataset whose manifest.json has the SHA-256 <span class="hash">{digest}</span>'
+    return f'<p>I have read this report. {dataset}</p><p class="choice">{choices}</p>'
 
 
 def _verdict(report: ScrubReport) -> str:
+    if not report.images_out:
+        return "<b>No dataset was made:</b> every image is held back."
     if report.verified is None:
         return "The output was not searched again; <code>--verify</code> does that."
     return "All output was searched again for every identifier that came in: <b>none was found</b>."
@@ -152,6 +111,8 @@ def _linkage(report: ScrubReport) -> str:
     found = report.linkage
     if found is None:
         return "<p>Not computed.</p>"
+    if not found.patients:
+        return "<p>No patient is in a dataset.</p>"
     if not found.columns:
         return (
             f"<p>No attribute of any patient stands in the dataset beside images and labels. All {_n(found.patients)}"

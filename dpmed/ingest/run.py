@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,15 +19,17 @@ from dpmed.ingest.crosswalk import require_place, write_if_asked
 from dpmed.ingest.cures import nothing_usable
 from dpmed.ingest.faces.policy import FacePolicy
 from dpmed.ingest.jobs import Job, fingerprint, jobs
-from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, require_fresh
+from dpmed.ingest.journal import Journal, clear_half_written, is_interrupted, remove_empty, require_fresh
 from dpmed.ingest.needles import Needles
-from dpmed.ingest.objects.export import export
+from dpmed.ingest.objects.export import export, nothing_exported
 from dpmed.ingest.objects.outcome import result_of as exported
 from dpmed.ingest.objects.plan import plan
-from dpmed.ingest.page import as_html, own_words
+from dpmed.ingest.own import own_words
+from dpmed.ingest.page import as_html
 from dpmed.ingest.pixels.inspect import Policy, inspector
 from dpmed.ingest.pool import Crew, ordered_map, workers_for
 from dpmed.ingest.pseudonyms import SEPARATOR, Pseudonyms, default_key_path, new_key, read_key, write_key
+from dpmed.ingest.report_files import write_report, write_report_of_nothing
 from dpmed.ingest.request import IngestDone, IngestRequest
 from dpmed.ingest.rules.profile import load_profile
 from dpmed.ingest.splits import assign_splits
@@ -70,13 +72,14 @@ def ingest(request: IngestRequest) -> Iterator[Progress | Note | IngestDone]:
             return
         seen = yield from survey(request, scratch)
         planned = jobs(seen.layout.candidates, key.pseudonyms)
-        if not planned:
-            raise _nothing_usable(request, seen, ())
-        if request.dry_run:
+        if request.dry_run and planned:
             finished = Finished(request, seen, planned, (), {}, key.pseudonyms)
             yield IngestDone(result_of(finished, seconds=time.monotonic() - started))
             return
-        key.save()
+        if not request.dry_run:
+            key.save()
+        if not planned:
+            raise _nothing_usable(Finished(request, seen, (), (), {}, key.pseudonyms))
         yield from _write(request, seen, planned, key.pseudonyms, started)
 
 
@@ -84,10 +87,13 @@ def _export(request: IngestRequest, key: Key, scratch: Path, started: float) -> 
     """DICOM that stays DICOM."""
     with closing(Crew(1)) as crew:
         planned = yield from plan(request, key.pseudonyms, scratch, crew)
+        if not request.dry_run:
+            key.save()
+        if not planned.batches:
+            raise nothing_exported(planned, ())
         if request.dry_run:
             yield IngestDone(exported(planned, (), seconds=time.monotonic() - started))
             return
-        key.save()
         yield from export(planned, crew, started=started)
 
 
@@ -99,19 +105,16 @@ def _write(
     journal = Journal(request.out, Outcome, settings=_settings(request, seen, pseudonyms))
     outcomes = yield from _convert(request, seen, planned, pseudonyms, journal)
     if all(outcome.reason for outcome in outcomes):
-        _discard(request.out, outcomes, journal)
-        raise _nothing_usable(request, seen, outcomes)
+        journal.remove()
+        raise _nothing_usable(Finished(request, seen, planned, outcomes, {}, pseudonyms))
     splits = _splits(request, planned, outcomes, pseudonyms)
     finished = Finished(request, seen, planned, outcomes, splits, pseudonyms)
     if request.verify:
         finished = yield from _verify(finished, journal)
-    folder = DatasetFolder(request.out)
-    report = report_of(finished)
-    write_atomic(folder.scrub_report, report.to_json())
-    write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
+    write_report(request.out, report_of(finished))
     identities = {job.patient: job.identity for job, _ in finished.written}
     write_if_asked(request.crosswalk, request.lock, identities, pseudonyms, dated=False, dataset=request.out)
-    write_atomic(folder.manifest, manifest_of(finished).to_json())
+    write_atomic(DatasetFolder(request.out).manifest, manifest_of(finished).to_json())
     journal.remove()
     yield IngestDone(result_of(finished, seconds=time.monotonic() - started))
 
@@ -183,9 +186,7 @@ def _discard(out: Path, outcomes: Sequence[Outcome], journal: Journal[Outcome]) 
             (out / name).unlink(missing_ok=True)
     journal.remove()
     shutil.rmtree(out / "quarantine", ignore_errors=True)
-    for folder in (out / "images", out / "labels", out):
-        with suppress(OSError):  # not there, or not empty: then it is not ours to remove
-            folder.rmdir()
+    remove_empty(out)
 
 
 def _require_places(request: IngestRequest) -> None:
@@ -239,6 +240,10 @@ def _settings(request: IngestRequest, seen: Survey, pseudonyms: Pseudonyms) -> s
     )
 
 
-def _nothing_usable(request: IngestRequest, seen: Survey, outcomes: Sequence[Outcome]) -> NoInputError:
-    finished = Finished(request, seen, (), tuple(outcomes), {}, None)
-    return nothing_usable("case", finished.why_held(), labels_unmatched=seen.labels_unmatched)
+def _nothing_usable(finished: Finished) -> NoInputError:
+    """The error where no case came about; but for a dry run, the report says why of each file."""
+    if is_reported := not finished.request.dry_run:
+        remove_empty(finished.request.out)
+        write_report_of_nothing(finished.request.out, report_of(finished))
+    unmatched = finished.seen.labels_unmatched
+    return nothing_usable("case", finished.why_held(), is_reported=is_reported, labels_unmatched=unmatched)

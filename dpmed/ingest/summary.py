@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import get_args
 
@@ -84,9 +84,10 @@ class Finished:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def why_held(self) -> Counter[str]:
-        """How many files and cases each reason holds back."""
+        """How many files before conversion, and cases in it, each reason holds back."""
+        early = replace(self, planned=(), outcomes=()).quarantined_by_reason()
         late: Counter[str] = Counter(outcome.reason.value for outcome in self.outcomes if outcome.reason)
-        return Counter(self.quarantined_by_reason()) + late
+        return Counter(early) + late
 
     def declared_words(self) -> bytes:
         """Words of the manifest that come from its form or the user's declarations, and not from the data."""

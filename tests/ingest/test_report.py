@@ -10,7 +10,8 @@ from dpmed.ingest.hipaa import CLASSES, EIGHTEEN, letters
 from dpmed.ingest.identifiers import table
 from dpmed.ingest.linkage import anonymity
 from dpmed.ingest.needles import Needles
-from dpmed.ingest.page import MOST_LINES, as_html, own_words
+from dpmed.ingest.own import own_words
+from dpmed.ingest.page import MOST_LINES, as_html
 from dpmed.ingest.reasons import Reason
 from dpmed.ingest.report import HeldLine, ScrubReport, dates_in_objects, limits
 from dpmed.ingest.rules.profile import load_profile
@@ -87,7 +88,7 @@ def test_linkage_is_told_in_the_numbers_of_this_dataset():
 
 def test_figures_of_the_search_are_shown():
     found = Searched(files=12, bytes_written=3_400_000, bytes_inflated=2_000_000_000, needles=1234, pictures_read=24)
-    page = words(as_html(ScrubReport(verified=True, searched=found)))
+    page = words(as_html(ScrubReport(images_out=1, verified=True, searched=found)))
     for part in (
         "1,234 original names",
         "12 files, 3.4 MB, 2.0 GB inflated",
@@ -95,7 +96,7 @@ def test_figures_of_the_search_are_shown():
         "none was found",
     ):
         assert part in page
-    assert "was not searched again" in words(as_html(ScrubReport()))
+    assert "was not searched again" in words(as_html(ScrubReport(images_out=1)))
 
 
 def test_words_of_our_own_are_no_leak_in_a_full_report():

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
+from dpmed.core.errors import NoInputError
 from dpmed.core.events import Note, Progress
 from dpmed.core.files import write_atomic
 from dpmed.core.folders import DatasetFolder
@@ -20,6 +21,7 @@ from dpmed.ingest.objects.search import search
 from dpmed.ingest.page import as_html
 from dpmed.ingest.pool import Crew
 from dpmed.ingest.pseudonyms import SEPARATOR
+from dpmed.ingest.report_files import write_report, write_report_of_nothing
 from dpmed.ingest.request import IngestDone
 from dpmed.ingest.verify import Searched, leak
 
@@ -37,18 +39,24 @@ def export(plan: Plan, crew: Crew, *, started: float) -> Iterator[Progress | Not
     outcomes = yield from _batches(plan, crew, journal)
     if not any(outcome.sha256 for outcome in outcomes):
         _discard(plan, outcomes, journal)
-        raise nothing_usable("DICOM object", Counter(result_of(plan, outcomes, seconds=0).quarantined_by_reason))
+        raise nothing_exported(plan, outcomes)
     searched = (yield from _verify(plan, outcomes, journal)) if request.verify else None
     _write_proofs(plan)
-    folder = DatasetFolder(request.out)
-    report = report_of(plan, outcomes, searched=searched)
-    write_atomic(folder.scrub_report, report.to_json())
-    write_atomic(folder.scrub_report.with_suffix(".html"), as_html(report))
+    write_report(request.out, report_of(plan, outcomes, searched=searched))
     dated = "retain-modified-dates" in plan.profile.options
     write_if_asked(request.crosswalk, request.lock, plan.identities, plan.pseudonyms, dated=dated, dataset=request.out)
-    write_atomic(folder.manifest, manifest_of(plan, outcomes).to_json())
+    write_atomic(DatasetFolder(request.out).manifest, manifest_of(plan, outcomes).to_json())
     journal.remove()
     yield IngestDone(result_of(plan, outcomes, seconds=time.monotonic() - started))
+
+
+def nothing_exported(plan: Plan, outcomes: Sequence[Written]) -> NoInputError:
+    """The error where every object was held back; but for a dry run, the report says why of each."""
+    if is_reported := not plan.request.dry_run:
+        write_report_of_nothing(plan.request.out, report_of(plan, outcomes))
+        _write_proofs(plan)
+    held = Counter(result_of(plan, outcomes, seconds=0).quarantined_by_reason)
+    return nothing_usable("DICOM object", held, is_reported=is_reported)
 
 
 def _write_proofs(plan: Plan) -> None:

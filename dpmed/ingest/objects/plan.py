@@ -1,6 +1,5 @@
 """What is to be written of an input that stays DICOM: every file looked at, sorted into batches. Writes nothing."""
 
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -9,7 +8,6 @@ from typing import Literal
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.events import Note, Progress
-from dpmed.ingest.cures import nothing_usable
 from dpmed.ingest.detect import Detected, Kind, detect
 from dpmed.ingest.faces.policy import FacePolicy
 from dpmed.ingest.objects.batches import Batch, Paint, batches, series_of, without_copies
@@ -78,8 +76,6 @@ def plan(
     held |= {source: head.reason for source, head in heads.items() if head.reason}
     facts = {source: fact for source, fact in facts.items() if source not in held}
     planned = batches(facts, _paint(facts, verdicts, heads), pseudonyms)
-    if not planned:
-        raise nothing_usable("DICOM object", Counter(reason.value for reason in held.values()))
     roster = read_roster(request.labels, with_labels=True) if request.labels else None
     return Plan(
         request=request,

@@ -10,7 +10,7 @@ from dpmed.ingest.objects.exporter import Written
 from dpmed.ingest.objects.harvest import Harvest, Harvester
 from dpmed.ingest.objects.marks import Marks, file_meta
 from dpmed.ingest.objects.plan import Plan
-from dpmed.ingest.page import own_words
+from dpmed.ingest.own import own_words
 from dpmed.ingest.rules.compile import rules_for
 from dpmed.ingest.verify import SAMPLE, Searched, Searcher, evenly, reader_of, search_outputs
 
