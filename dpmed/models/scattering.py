@@ -118,8 +118,8 @@ def _morlet(scale: int, angle: float) -> Complex[Tensor, "size size"]:
     across = columns * math.cos(angle) - rows * math.sin(angle)
     envelope = torch.exp(-(along.square() + SLANT**2 * across.square()) / (2 * sigma**2))
     wave = envelope * torch.exp(1j * frequency * along)
-    centred: Tensor = wave - wave.sum() / envelope.sum() * envelope
-    return centred * (SLANT / (2 * math.pi * sigma**2))
+    centred: Tensor = (wave - wave.sum() / envelope.sum() * envelope) * (SLANT / (2 * math.pi * sigma**2))
+    return centred
 
 
 def _window(*, scale: int) -> Float[Tensor, "1 1 size size"]:
