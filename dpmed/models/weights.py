@@ -50,7 +50,9 @@ class Taken:
         if self.channels is None:
             return said
         theirs, ours = self.channels
-        return f"{said}; the first layer's {theirs} inputs are added up" + (f", a {ours}th each" if ours > 1 else "")
+        return f"{said}; the first layer's {theirs} inputs are added up" + (
+            f" and shared by {ours}" if ours > 1 else ""
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from dpmed.backends.ipu.plan_chart import draw
 from dpmed.backends.ipu.planner import Asked, ipu_plan
 from dpmed.core.specs import ClippingSpec, HardwareFlags, ModelSpec, PrivacySpec, TaskSpec
 from dpmed.models import build, loss_function
-from dpmed.models.resnet import _GroupNormResNet
+from dpmed.models.resnet import _ResNet
 
 COVID = TaskSpec(kind="classification", outputs=("covid",))
 TUMOUR = TaskSpec(kind="segmentation", outputs=("whole", "core"))
@@ -49,7 +49,7 @@ class _Bottleneck(ResNetBottleneck):
 def resnet50():
     """The network of the published runs, for some images of 224 by 224."""
     norm = ("group", {"num_groups": 32})
-    network = _GroupNormResNet(
+    network = _ResNet(
         _Bottleneck,
         [3, 4, 6, 3],
         [64, 128, 256, 512],
