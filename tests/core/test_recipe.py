@@ -25,6 +25,7 @@ OTHER = {
     "loss.dice": ("0.5", 0.5),
     "loss.cross_entropy": ("2", 2.0),
     "loss.positive_weight": ("3", 3.0),
+    "privacy.plan": ("by rule", "by rule"),
     "privacy.epsilon": ("2.5", 2.5),
     "privacy.delta": ("1e-4", 1e-4),
     "privacy.clip_norm": ("0.3", 0.3),
