@@ -19,6 +19,7 @@ def show_estimate(output: Output, request: "TrainRequest") -> None:
     lines = {
         "device, engine": f"{estimate.device}, {estimate.engine}",
         **_run_lines(request, estimate),
+        **estimate.chosen,
         "time": f"about {estimate.seconds / 60:.1f} minutes (measured on synthetic patients)",
         "memory": f"at least {estimate.peak_memory_bytes / 2**20:.0f} MiB",
     }

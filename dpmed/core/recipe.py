@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.manifest import Task
+from dpmed.core.recipe_data import DataRecipe as DataRecipe
 from dpmed.core.record import Record, describe
 from dpmed.core.specs import (
     ClippingMode,
@@ -30,45 +31,15 @@ NO_OTHER_SAMPLING = (
     "batches accounted as Poisson understate it: at least 10.0 where 3.24 is said (noise 0.5, one epoch of 1,000 "
     "batches; Chua et al. 2024)"
 )
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Plan = Literal["as written", "by rule"]
+RULED = {"privacy": ("expected_batch_size", "steps"), "optimizer": ("learning_rate",), "data": ("draws_per_patient",)}
+"""What a plan by rule decides."""
 HINT = "dpmed recipes show NAME prints every key with its value"
 HINTS = {
     "model.trained": "--set model.trained=all, head, norms, low-rank, or last-2 for the last two stages",
     "privacy.epsilon": "8 is usual for images, below 1 is strong; without any guarantee, to compare: --non-private",
     "privacy.delta": "less than 1 / patients, such as --delta 1e-3 for some hundred patients",
 }
-
-
-class DataRecipe(Record):
-    """What of a patient enters one step.
-
-    `image_size` is the size of one slice (2-D) or patch (3-D) in voxels; `draws_per_patient` slices, patches or
-    views of a patient are averaged into one gradient, inside the one clip. `foreground_fraction` of the draws of a
-    segmentation patient are centred on tumour, where there is one. With `slices` "content", all other draws of a 2-D
-    recipe are slices that show at least half as much tissue (CT: lung) as the volume's fullest.
-    """
-
-    modalities: Annotated[tuple[str, ...], Field(min_length=1)]
-    spatial_dims: Literal[2, 3]
-    image_size: Annotated[tuple[Count, ...], Field(min_length=2, max_length=3)]
-    spacing_mm: tuple[Positive, ...] | None = None
-    window_hu: tuple[float, float] = (-1000.0, 400.0)
-    draws_per_patient: Count = 1
-    foreground_fraction: Fraction = 0.5
-    slices: Literal["any", "content"] = "any"
-    augment: bool = True
-
-    @model_validator(mode="after")
-    def _sizes_fit_the_dimensions(self) -> "DataRecipe":
-        if len(self.image_size) != self.spatial_dims:
-            raise ValueError(f"image_size needs {self.spatial_dims} numbers, one per spatial dimension")
-        if self.spacing_mm is not None and len(self.spacing_mm) != self.spatial_dims:
-            raise ValueError(f"spacing_mm needs {self.spatial_dims} numbers, one per spatial dimension")
-        if self.slices == "content" and self.spatial_dims != 2:
-            raise ValueError("slices content needs spatial_dims 2: there are no slices in a 3-D recipe")
-        if self.window_hu[0] >= self.window_hu[1]:
-            raise ValueError("window_hu needs its lower bound first")
-        return self
 
 
 class ModelRecipe(Record):
@@ -105,8 +76,12 @@ class PrivacyRecipe(Record):
 
     `mechanism` is "dp-sgd", or "bandmf", whose noise of one step is partly taken back by the `bands - 1` after it, and
     in which a patient is drawn in every `bands`-th step at most; None is four.
+
+    With `plan` "by rule", expected batch, steps, learning rate and draws that the recipe leaves out follow from epsilon
+    and the number of patients; set by `--set`, it leaves out those of the recipe's file too.
     """
 
+    plan: Plan = "as written"
     epsilon: Positive = 8.0
     delta: Probability = 1e-3
     clip_norm: Positive = 1.0
@@ -199,12 +174,23 @@ def load_recipe(name_or_file: str, *, settings: Iterable[str] = ()) -> Recipe:
         content = tomllib.loads(recipe_text(name_or_file))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the recipe is not valid TOML: {error}", hint="dpmed recipes show covid-ct") from None
+    settings = tuple(settings)
+    if _plans_by_rule(settings):
+        content |= {
+            table: {key: value for key, value in content.get(table, {}).items() if key not in ruled}
+            for table, ruled in RULED.items()
+        }
     for setting in settings:
         _apply(content, setting)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise _refusal(error) from None
+
+
+def _plans_by_rule(settings: Iterable[str]) -> bool:
+    pairs = [setting.partition("=") for setting in settings]
+    return any(key.strip() == "privacy.plan" and _toml_value(value.strip()) == "by rule" for key, _, value in pairs)
 
 
 def _apply(content: dict[str, Any], setting: str) -> None:

@@ -26,6 +26,7 @@ class Estimate:
     parameters: int
     seconds: float
     peak_memory_bytes: int
+    chosen: dict[str, str]
 
 
 def estimate(request: TrainRequest) -> Estimate:
@@ -42,6 +43,7 @@ def estimate(request: TrainRequest) -> Estimate:
         parameters=parameters,
         seconds=seconds_per_patient * spec.expected_batch_size * spec.steps,
         peak_memory_bytes=peak_memory_bytes(prepared.device),
+        chosen=prepared.chosen,
     )
 
 

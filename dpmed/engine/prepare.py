@@ -13,6 +13,7 @@ from dpmed.data import PatientDataset, model_spec
 from dpmed.engine import curves
 from dpmed.engine.plan import Plan
 from dpmed.engine.request import TrainRequest
+from dpmed.engine.rules import by_rule
 from dpmed.engine.start import start_file, started
 from dpmed.models import Taken, check_image_size, check_private, trained_weights
 from dpmed.privacy.spec import privacy_spec
@@ -35,6 +36,8 @@ class Prepared:
     device: str
     start: Path | None
     taken: Taken | None
+    chosen: dict[str, str]
+    """What the rules chose of the recipe, and why."""
 
     @property
     def task(self) -> TaskSpec:
@@ -58,6 +61,8 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
             f"the recipe is for task {recipe.task}, the dataset is for {manifest.task}",
             hint="dpmed recipes lists the recipes of each task",
         )
+    patients = len({case.patient for case in manifest.cases if case.split == "train"})
+    recipe, chosen = by_rule(recipe, patients=patients)
     data = PatientDataset(
         manifest, request.data, recipe.data, split="train", seed=request.seed, cache=DatasetFolder(request.data).cache
     )
@@ -69,7 +74,7 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
     spec = privacy_spec(recipe.privacy, patients=len(data.patients), private=request.private)
     momentum = recipe.optimizer.momentum if recipe.optimizer.name == "sgd" else 0.0
     plan = Plan(spec, data.patients, private=request.private, demo_seed=request.demo_seed, momentum=momentum)
-    return Prepared(recipe, manifest, data, model, trained_weights(network), plan, device, start, taken)
+    return Prepared(recipe, manifest, data, model, trained_weights(network), plan, device, start, taken, chosen)
 
 
 def _repeatable(recipe: Recipe) -> Recipe:

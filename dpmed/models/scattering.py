@@ -112,7 +112,7 @@ def _bank(*, scale: int) -> Float[Tensor, "wavelet 1 size size"]:
 
 def _morlet(scale: int, angle: float) -> Complex[Tensor, "size size"]:
     """A plane wave under a Gaussian that is twice as long across the wave as along it; its mean is zero."""
-    sigma, frequency = 0.8 * 2**scale, 0.75 * math.pi / 2**scale
+    sigma, frequency = 0.8 * 2.0**scale, 0.75 * math.pi / 2.0**scale
     rows, columns = _places(sigma / SLANT)
     along = rows * math.cos(angle) + columns * math.sin(angle)
     across = columns * math.cos(angle) - rows * math.sin(angle)
@@ -124,7 +124,7 @@ def _morlet(scale: int, angle: float) -> Complex[Tensor, "size size"]:
 
 def _window(*, scale: int) -> Float[Tensor, "1 1 size size"]:
     """A Gaussian that averages, of sum one."""
-    sigma = 0.8 * 2**scale
+    sigma = 0.8 * 2.0**scale
     rows, columns = _places(sigma)
     window: Tensor = torch.exp(-(rows.square() + columns.square()) / (2 * sigma**2))
     return (window / window.sum()).float()[None, None]

@@ -28,6 +28,7 @@ OTHER = {
     "model.trained": ("last-2", "last-2"),
     "model.rank": ("3", 3),
     "model.pretrained": ("imagenet", "imagenet"),
+    "privacy.plan": ("by rule", "by rule"),
     "privacy.epsilon": ("2.5", 2.5),
     "privacy.delta": ("1e-4", 1e-4),
     "privacy.clip_norm": ("0.3", 0.3),
