@@ -109,3 +109,26 @@ def test_dark_print_on_a_bar_at_the_edge_is_found(finder):
     written, ink = written_on(frame, "*LARKSPUR INFIRMARY*", place=(80, 0), value=20, size=13)
     found = search(lambda: iter([written]), finder)
     assert covered(found[0], ink) > 0.9
+
+
+def test_a_line_that_other_slices_cover_by_half_is_found_whole(finder, slices):
+    """What is new in another slice there is more like letters; the slice that shows the other half is asked itself."""
+    rng = np.random.default_rng(5)
+    busy = [one.copy() for one in slices]
+    for one in (*busy[:6], *busy[7:]):
+        for row, column in zip(rng.integers(95, 125, 120), rng.integers(130, 240, 120), strict=True):
+            one[row : row + rng.integers(1, 4), column : column + rng.integers(1, 4)] = 4095
+    plain, ink = written_on(slices[6], "MRN 9326968 DOE", place=(60, 105), value=1600, size=11)
+    frames = [plain if number == 6 else one for number, one in enumerate(busy)]
+    found = search(lambda: iter(frames), finder)
+    assert covered(found[6], ink) > 0.9
+
+
+def test_letters_a_sixth_as_high_as_the_picture_are_a_line(finder):
+    page, ink = written_on(np.full((400, 400), 90, np.uint8), "green", place=(30, 90), value=140, size=90)
+    assert covered(search(lambda: iter([page]), finder)[0], ink) > 0.9
+
+
+def test_frames_without_any_stroke_are_not_looked_at(monkeypatch):
+    monkeypatch.setattr(TextFinder, "_detector", property(lambda _: pytest.fail("the detector was asked")))
+    assert search(lambda: iter([np.full((64, 64), 7, np.uint8)] * 6), TextFinder()) == {}

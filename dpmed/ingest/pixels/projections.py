@@ -1,13 +1,13 @@
 """Two pictures of a series that hold the text of all its slices: their mean, and what is new anywhere.
 
 A maximum of what is new would pile the vessels, folds and noise of all slices up around a line that only one has. So
-each neighbourhood is shown as one slice has it: the one whose new strokes there are most like letters. Letters have
-strokes in every direction; a rim of bone, a fold or a vessel has one.
+each neighbourhood is shown as one slice has it: the one whose new strokes there are most like a line of letters.
+Letters have strokes in every direction; a rim of bone, a fold or a vessel has one.
 """
 
 import numpy as np
 
-from dpmed.ingest.pixels.strokes import Picture, thin_in
+from dpmed.ingest.pixels.strokes import Part, Picture, thin_in
 
 LOWEST, HIGHEST, NOISE_SHARE = 0.5, 99.95, 50
 """Percentiles of values that become black and white."""
@@ -15,10 +15,15 @@ EVERY = 4
 """Of rows and columns, one in so many tells the range of a frame's values."""
 COARSE = 4
 """Pixels of one cell in which directions are counted."""
+LEAST_IN_MEAN, LEAST_NEW = 0.002, 0.008
+"""Of the range of values: where strokes are less like letters, they are letters of a contrast below a twelfth of it."""
+ROOM = 32
+"""Pixels around what may be letters, for the detector to see them on their ground."""
 BAND = 128
 """Rows looked at together: what is calculated from them stays in the fast memory of a core."""
-AROUND = (7, 3)
-"""Cells along and across a line whose strokes are weighed together: a few letters of small print."""
+AROUND, WITH = (15, 3), (5, 3)
+"""Cells along and across a line whose strokes are weighed together, a short word of small print; and those that are
+shown with its middle: a line that lies on the tissue of its slice is read better than one cut out of it."""
 
 
 def grey(frame: np.ndarray) -> Picture:
@@ -41,7 +46,7 @@ def _values(frame: np.ndarray) -> np.ndarray:
 
 def levels(values: np.ndarray, lowest: float) -> Picture:
     """8 bits. Text lies at an end of the range, so the ends are kept; a few outliers may not darken all the rest."""
-    low, high = (float(value) for value in np.percentile(values[::EVERY, ::EVERY], (lowest, HIGHEST)))
+    low, high = _ends(values, lowest)
     scale = 255 / max(high - low, 1e-6)
     levels = values * np.float32(scale)
     levels -= np.float32(low * scale)
@@ -50,21 +55,27 @@ def levels(values: np.ndarray, lowest: float) -> Picture:
     return picture
 
 
+def _ends(values: np.ndarray, lowest: float) -> tuple[float, float]:
+    low, high = np.percentile(values[::EVERY, ::EVERY], (lowest, HIGHEST))
+    return float(low), float(high)
+
+
 class Projections:
     """What is kept of the frames of one kind while they go by, in stored units: an empty slice is no louder then."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._total = self._new = self._most = self._before = np.zeros(0, np.float32)
+        self._total = self._new = self._most = self._before = self._shown = np.zeros(0, np.float32)
 
-    def add(self, frame: np.ndarray) -> None:
-        """Take in the next frame; the first is new as a whole."""
+    def add(self, frame: np.ndarray, number: int) -> None:
+        """Take in the next frame, known by a number; the first is new as a whole."""
         import cv2
 
         values = _values(frame)
         thin = _unsigned(thin_in(values))
         if not self.count:
             self._total, self._new, self._most = values.astype(np.float32), thin.copy(), _letterness(thin)
+            self._shown = np.full(self._most.shape, number, np.int32)
         else:
             self._total += values
             # Smaller than before is not new: unsigned numbers stop at 0 here, floating ones have to be told.
@@ -72,8 +83,9 @@ class Projections:
             new = new if new.dtype.kind == "u" else np.maximum(new, 0)
             here = _letterness(new)
             if (is_more := here > self._most).any():
-                cv2.copyTo(new, _enlarged(is_more, new.shape), self._new)
+                cv2.copyTo(thin, _enlarged(is_more, new.shape), self._new)
                 np.maximum(self._most, here, out=self._most)
+                self._shown[is_more] = number
         self._before = thin
         self.count += 1
 
@@ -84,8 +96,31 @@ class Projections:
 
     @property
     def new(self) -> Picture:
-        """White strokes that a frame has and the one before has not; half of it is noise, which is left dark."""
+        """White strokes of frames where they have some that the one before has not; half is noise, and left dark."""
         return levels(self._new, NOISE_SHARE)
+
+    @property
+    def in_mean(self) -> Part:
+        """Where `mean` has anything like letters."""
+        mean = self.mean
+        return _where(_letterness(np.maximum(thin_in(mean), thin_in(255 - mean))), LEAST_IN_MEAN * 255, mean.shape)
+
+    @property
+    def in_new(self) -> Part:
+        """Where `new` has anything like letters."""
+        low, high = _ends(self._total / self.count, LOWEST)
+        return _where(self._most, LEAST_NEW * (high - low), self._new.shape)
+
+    def shown(self, part: Part) -> list[int]:
+        """The numbers of the frames that are seen in a part of `new`, those with the most of it first."""
+        cells, sides = self._shown.shape, self._new.shape
+        inside = tuple(
+            slice(span.start * count // side, -(-span.stop * count // side))
+            for span, count, side in zip(part, cells, sides, strict=True)
+        )
+        numbers, counts = np.unique(self._shown[inside], return_counts=True)
+        most: list[int] = numbers[np.argsort(-counts, kind="stable")].tolist()
+        return most
 
 
 def _unsigned(thin: np.ndarray) -> np.ndarray:
@@ -104,8 +139,9 @@ def _letterness(strokes: np.ndarray) -> np.ndarray:
     rimmed = cv2.copyMakeBorder(strokes, 0, 2, 1, 1, cv2.BORDER_REPLICATE)
     bands = [_products(rimmed[top : top + BAND + 2]) for top in range(0, len(strokes), BAND)]
     first, mixed, last = (cv2.blur(np.concatenate(cells), AROUND) for cells in zip(*bands, strict=True))
-    weakest: np.ndarray = (first + last) / 2 - cv2.magnitude((first - last) / 2, mixed)
-    return weakest
+    weakest = (first + last) / 2 - cv2.magnitude((first - last) / 2, mixed)
+    with_it: np.ndarray = cv2.dilate(weakest, np.ones(WITH[::-1], np.uint8))
+    return with_it
 
 
 def _products(rimmed: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -122,6 +158,19 @@ def _products(rimmed: np.ndarray) -> tuple[np.ndarray, ...]:
         half = cv2.resize(cv2.multiply(one, other), (max(along.shape[1] // 2, 1), rows), interpolation=cv2.INTER_AREA)
         means.append(cv2.resize(half, (columns, rows), interpolation=cv2.INTER_LINEAR))
     return tuple(means)
+
+
+def _where(cells: np.ndarray, least: float, shape: tuple[int, ...]) -> Part:
+    """The pixels of a picture around the cells that have more: none, if none has."""
+    spans = []
+    for axis, side in ((1, shape[0]), (0, shape[1])):
+        some = np.flatnonzero((cells > least).any(axis))
+        if not some.size:
+            return np.s_[0:0, 0:0]
+        count = cells.shape[1 - axis]
+        first, last = some[0] * side // count, -(-(some[-1] + 1) * side // count)
+        spans.append(slice(max(int(first) - ROOM, 0), min(int(last) + ROOM, side)))
+    return spans[0], spans[1]
 
 
 def _enlarged(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

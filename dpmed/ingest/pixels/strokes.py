@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 Picture = UInt8[np.ndarray, "row column"]
+Part = tuple[slice, slice]
+"""Rows and columns of a picture."""
 AROUND = 25
 """Pixels of a neighbourhood that holds a few letters of small print and the tissue around them."""
 NOISE, MIDDLE, SPREAD = 8, 128, 50

@@ -17,21 +17,17 @@ import numpy as np
 
 from dpmed.core.errors import ConfigError
 from dpmed.ingest.memory import give_back, giving_back
-from dpmed.ingest.pixels.strokes import STROKE, Picture, evened, resized, whole_line
+from dpmed.ingest.pixels.look import LONG_SIDE, Look
+from dpmed.ingest.pixels.strokes import STROKE, Part, Picture, evened, whole_line
 
 if TYPE_CHECKING:
     from dpmed.ingest.pixels.letters import Recogniser
-    from dpmed.ingest.pixels.lines import Detector
+    from dpmed.ingest.pixels.lines import Corners, Detector
 
-LONG_SIDE, LEAST_SCALE, MOST_SCALE = 1280, 0.5, 2.5
-"""Pixels to which a picture is brought, within bounds: small letters need the size."""
-LOWEST_LETTERS, SHORTEST_LINE = 6, 12
-"""Pixels: in a smaller picture three letters cannot be read by anybody."""
-MOST_SIDE = 4096
-"""Pixels: no picture is larger when it is looked at."""
 LEAST_SCORE, LEAST_CHARACTERS = 0.5, 3
-THICKEST, SURELY_A_LINE = 0.2, 32
-"""Of the longer side of a picture: what is thicker is no line of print, unless the picture is of a few letters."""
+THICKEST, LONGER, SURELY_A_LINE = 0.25, 1.4, 32
+"""How thick a line can be, in sides of the picture, and how much longer it then is, both with the room around letters;
+and the pixels up to which anything may be one."""
 MARKS = frozenset(
     {"L", "R", "A", "P", "H", "F", "S", "I", "LT", "RT", "LEFT", "RIGHT", "AP", "PA", "LAT", "SUP", "PRONE", "SUPINE"}
     | {"ERECT", "UPRIGHT", "PORTABLE", "CC", "MLO", "LCC", "RCC", "LMLO", "RMLO", "LL", "RL", "LAO", "RAO", "OBL"}
@@ -68,6 +64,22 @@ class Box:
     score: float = 1.0
     text: str = field(default="", repr=False)
 
+    @property
+    def part(self) -> Part:
+        """The rows and columns of it."""
+        return np.s_[self.top : self.bottom, self.left : self.right]
+
+    def overlaps(self, other: "Box") -> bool:
+        """Whether both have pixels in common."""
+        return max(self.left, other.left) < min(self.right, other.right) and max(self.top, other.top) < min(
+            self.bottom, other.bottom
+        )
+
+    @property
+    def characters(self) -> int:
+        """Letters and digits that were read."""
+        return sum(map(str.isalnum, self.text))
+
     def grown(self, shape: tuple[int, int]) -> "Box":
         """With a margin for strokes that stick out, inside a picture of `shape` (rows, columns)."""
         margin = 2 + (self.bottom - self.top) // 5
@@ -86,33 +98,6 @@ def is_installed() -> bool:
     return importlib.util.find_spec("rapidocr") is not None and importlib.util.find_spec("onnxruntime") is not None
 
 
-@dataclass(frozen=True)
-class Look:
-    """A picture to be looked at: a smaller `long_side` is quicker, and enough where the background is smooth.
-
-    `is_even`: it is black already, and its contrast needs no evening out.
-    """
-
-    picture: Picture
-    long_side: int = LONG_SIDE
-    is_even: bool = False
-
-    @property
-    def scale(self) -> float:
-        """How much it is enlarged."""
-        longest = int(max(self.picture.shape))
-        return min(max(self.long_side / longest, LEAST_SCALE), MOST_SCALE, MOST_SIDE / longest)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What may be lines in `version`, the enlarged picture `larger` or one with its contrast evened out."""
-
-    version: Picture
-    larger: Picture
-    lines: tuple[np.ndarray, ...]
-
-
 class TextFinder:
     """Finds and reads lines. One network at a time is in memory, loaded in the process that needs it."""
 
@@ -122,56 +107,48 @@ class TextFinder:
 
     def find_all(self, looks: Sequence[Look]) -> list[tuple[Box, ...]]:
         """The same for several pictures: what may be lines is looked for in all before any is read."""
-        seen = [self._seen(look) for look in looks]
-        if not any(seen):
-            return [()] * len(seen)
-        self.rest()
-        with giving_back():
-            return [self._read(look, some) for look, some in zip(looks, seen, strict=True)]
+        found: list[list[Box]] = [[] for _ in looks]
+        large = [number for number, look in enumerate(looks) if not look.is_too_small]
+        for number, boxes in zip(large, self._read([(looks[n], _even(looks[n])) for n in large]), strict=True):
+            found[number] = boxes if any(box.characters >= LEAST_CHARACTERS for box in boxes) else []
+        # Where there is text, the picture itself shows some that the even one has by half. What is too short to be
+        # taken for text elsewhere belongs to it here.
+        again = [number for number, look in enumerate(looks) if found[number] and not look.is_even]
+        for number, boxes in zip(again, self._read([(looks[n], looks[n].enlarged()) for n in again]), strict=True):
+            found[number] += boxes
+        return [tuple(box.grown(look.picture.shape) for box in boxes) for look, boxes in zip(looks, found, strict=True)]
 
     def rest(self) -> None:
         """Give the memory of the networks back until the next picture; loading them anew takes 0.1 s."""
         self.__dict__.clear()
         give_back()
 
-    def _seen(self, look: Look) -> tuple[_Seen, ...]:
-        """What may be lines. Where there are any, the picture itself shows some that the even one has by half."""
-        rows, columns = look.picture.shape
-        if rows < LOWEST_LETTERS or columns < SHORTEST_LINE:
-            return ()
-        larger = resized(look.picture, look.scale)
-        first = larger if look.is_even else evened(larger, look.scale)
-        lines = self._lines(first, look.scale)
-        if not lines:
-            return ()
-        seen = _Seen(first, larger, lines)
-        return (seen,) if look.is_even else (seen, _Seen(larger, larger, self._lines(larger, look.scale)))
+    def _read(self, versions: Sequence[tuple[Look, Picture]]) -> list[list[Box]]:
+        """The lines of each look, in the version of its picture that is given."""
+        lines = [self._lines(look, version) for look, version in versions]
+        if not any(lines):
+            return [[] for _ in lines]
+        self.rest()
+        with giving_back():
+            found = [self._boxes(*version, some) for version, some in zip(versions, lines, strict=True)]
+        self.rest()
+        return found
 
-    def _lines(self, version: Picture, scale: float) -> tuple[np.ndarray, ...]:
+    def _lines(self, look: Look, version: Picture) -> "tuple[Corners, ...]":
         """Lines by their corners. A whole picture without text is often taken for one: that needs no reading."""
-        thickest = max(THICKEST * max(version.shape), SURELY_A_LINE * scale)
-        lines = self._detector.lines(version)
-        return tuple(line for line in lines if min(np.ceil(line.max(0)) - line.min(0).astype(int)) <= thickest)
+        return tuple(corners for corners in self._detector.lines(version) if _is_line(corners, look))
 
-    def _read(self, look: Look, seen: tuple[_Seen, ...]) -> tuple[Box, ...]:
-        boxes = self._boxes(seen[0], look.scale) if seen else []
-        if not any(sum(map(str.isalnum, box.text)) >= LEAST_CHARACTERS for box in boxes):
-            return ()
-        # What is too short to be taken for text elsewhere belongs to it here.
-        for other in seen[1:]:
-            boxes += self._boxes(other, look.scale)
-        return tuple(box.grown(look.picture.shape) for box in boxes)
-
-    def _boxes(self, seen: _Seen, scale: float) -> list[Box]:
+    def _boxes(self, look: Look, version: Picture, lines: "tuple[Corners, ...]") -> list[Box]:
         """What is read, each with the whole of its line in the enlarged picture. Marks are left out."""
-        boxes = []
-        for corners in seen.lines:
-            text, score = self._recogniser.read(seen.version, corners)
+        boxes, larger = [], version if look.is_even or not lines else look.enlarged()
+        for corners in lines:
+            text, score = self._recogniser.read(version, corners)
             if score >= LEAST_SCORE and any(map(str.isalnum, text)) and not is_mark(text):
                 left, top = corners.min(0).astype(int).tolist()
                 right, bottom = np.ceil(corners.max(0)).astype(int).tolist()
-                left, right = whole_line(seen.larger, (left, top, right, bottom), round(STROKE * scale) | 1)
-                first, last = np.floor(np.array((left, top)) / scale), np.ceil(np.array((right, bottom)) / scale)
+                left, right = whole_line(larger, (left, top, right, bottom), round(STROKE * look.scale) | 1)
+                first = np.floor(np.array((left, top)) / look.scale).astype(int) + look.corner[::-1]
+                last = np.ceil(np.array((right, bottom)) / look.scale).astype(int) + look.corner[::-1]
                 boxes.append(Box(int(first[0]), int(first[1]), int(last[0]), int(last[1]), score, text))
         return boxes
 
@@ -186,6 +163,17 @@ class TextFinder:
         from dpmed.ingest.pixels.letters import Recogniser
 
         return Recogniser(_model("rec"))
+
+
+def _is_line(corners: "Corners", look: Look) -> bool:
+    """Whether it is as thin as a line of print, and as long as three letters of its height."""
+    thick, long = sorted((np.ceil(corners.max(0)) - np.floor(corners.min(0))).tolist())
+    surely, thickest = SURELY_A_LINE * look.scale, THICKEST * look.longest * look.scale
+    return bool(thick <= surely or (thick <= thickest and long >= LONGER * thick))
+
+
+def _even(look: Look) -> Picture:
+    return look.enlarged() if look.is_even else evened(look.enlarged(), look.scale)
 
 
 def _model(kind: str) -> Path:
