@@ -14,7 +14,7 @@ from torch import nn
 from dpmed.core.errors import ConfigError
 from dpmed.core.specs import ModelSpec
 from dpmed.models.efficientnet import efficientnet_lite0
-from dpmed.models.layers import RELU, group_norm
+from dpmed.models.layers import RELU, ChannelAffine, group_norm
 from dpmed.models.norm_free import without_norm
 from dpmed.models.resnet import published_resnet, resnet
 from dpmed.models.scattering import ScatteringNet
@@ -101,10 +101,20 @@ def build(spec: ModelSpec) -> nn.Module:
         return nn.Sequential(OrderedDict(head=nn.Linear(spec.in_channels, spec.out_channels)))
     network = _named(spec.name).build(spec)
     if spec.weight_standardization:
+        _check_standardisable(network, spec)
         standardise(network, but=getattr(network, "head", None))
     if spec.norm == "none":
         without_norm(network, is_standardised=spec.weight_standardization)
     return for_training(network, spec)
+
+
+def _check_standardisable(network: nn.Module, spec: ModelSpec) -> None:
+    """Published weights mean what they are, and wavelets are what they are."""
+    if any(isinstance(layer, ChannelAffine | ScatteringNet) for layer in network.modules()):
+        raise ConfigError(
+            f"the weights of {spec.name} are fixed in size and cannot be standardised",
+            hint="--set model.weight_standardization=false",
+        )
 
 
 def check_image_size(name: str, image_size: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from monai.networks.layers.simplelayers import SkipConnection
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-CONTAINERS = frozenset({"features", "body", "model"})
+CONTAINERS = frozenset({"features", "body", "model", "blocks"})
 """Children by whose names networks hold their stages; a skip connection (U-Net) holds stages too."""
 
 
