@@ -7,6 +7,7 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
+from dpmed.core.seen import Seen
 from dpmed.core.specs import ModelSpec
 from dpmed.data import PatientDataset, model_spec
 from dpmed.engine import curves
@@ -32,10 +33,10 @@ class Prepared:
     device: str
 
 
-def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
-    """Check and bind a request. Raises `ConfigError`, `NoInputError` or `DeviceError` with the cure.
+def prepare(request: TrainRequest, *, planning: bool = False, labelled: bool = True) -> Prepared:
+    """Check and bind a request. Raises `ConfigError`, `NoInputError`, `DeviceError` or `MismatchError` with the cure.
 
-    While `planning`, the device need not be here.
+    While `planning`, the device need not be here; with `labelled` False, nobody looks whether there is a truth.
     """
     if request.tensorboard:
         curves.check_installed()
@@ -48,8 +49,17 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
             f"the recipe is for task {recipe.task}, the dataset is for {manifest.task}",
             hint="dpmed recipes lists the recipes of each task",
         )
+    seen = Seen.beside(request.init)
+    if seen is not None and request.private:
+        seen.require_others(manifest)
     data = PatientDataset(
-        manifest, request.data, recipe.data, split="train", seed=request.seed, cache=DatasetFolder(request.data).cache
+        manifest,
+        request.data,
+        recipe.data,
+        split="train",
+        seed=request.seed,
+        cache=DatasetFolder(request.data).cache,
+        labelled=labelled,
     )
     model = model_spec(recipe, manifest)
     check_image_size(model.name, recipe.data.image_size)
