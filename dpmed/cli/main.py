@@ -20,6 +20,7 @@ from dpmed.cli.hush import hushed
 from dpmed.cli.ingest import ingest
 from dpmed.cli.output import Output
 from dpmed.cli.predict import predict
+from dpmed.cli.pretrain import pretrain
 from dpmed.cli.recipes import recipes
 from dpmed.cli.reidentify import reidentify
 from dpmed.cli.study import study
@@ -28,6 +29,7 @@ from dpmed.core.errors import ExitCode, InterruptedRun
 
 WORK: dict[str, Callable[..., Any]] = {
     "ingest": ingest,
+    "pretrain": pretrain,
     "train": train,
     "epsilon": epsilon,
     "evaluate": evaluate,

@@ -4,6 +4,7 @@ from typing import Literal
 
 Accountant = Literal["pld", "prv", "rdp"]
 Device = Literal["auto", "cpu", "cuda", "ipu"]
+Pretraining = Literal["supervised", "centre", "self-supervised"]
 Task = Literal["covid-ct", "brats"]
 OutputFormat = Literal["nifti", "dicom"]
 Pixels = Literal["gate", "redact", "ignore"]

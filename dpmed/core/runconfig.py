@@ -16,7 +16,8 @@ class RunConfig(Record):
     """The public configuration of a run; all of it may leave the hospital.
 
     `run` is a random name; `patients` is the number of training patients, public under add-or-remove-one by
-    convention; `privacy` is None for the non-private comparison; `init_sha256` names the weights started from.
+    convention; `privacy` is None for the non-private comparison; `init_sha256` names the weights started from, and
+    `init_seen` tells what they had seen, where that is on record.
     """
 
     schema_: Literal["dpmed.run/1"] = Field(default="dpmed.run/1", alias="schema")
@@ -31,6 +32,7 @@ class RunConfig(Record):
     seed: int
     demo_seed: int | None
     init_sha256: str | None
+    init_seen: str | None = None
     device: str
     engine: str
 

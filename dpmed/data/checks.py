@@ -7,12 +7,16 @@ from dpmed.core.manifest import Case, Manifest, Split
 from dpmed.core.recipe import DataRecipe
 
 
-def cases_for(manifest: Manifest, recipe: DataRecipe, split: Split) -> tuple[Case, ...]:
-    """The cases of a split. Raises `ConfigError` if the recipe cannot be fed from every one of them."""
+def cases_for(manifest: Manifest, recipe: DataRecipe, split: Split, *, labelled: bool = True) -> tuple[Case, ...]:
+    """The cases of a split. Raises `ConfigError` if the recipe cannot be fed from every one of them.
+
+    With `labelled` False a case without label or mask will do.
+    """
     cases = tuple(case for case in manifest.cases if case.split == split)
     _check_modalities(cases, recipe)
     _check_dimensions(cases, recipe)
-    _check_truth(cases, manifest)
+    if labelled:
+        _check_truth(cases, manifest)
     return cases
 
 

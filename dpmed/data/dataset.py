@@ -28,7 +28,7 @@ class PatientDataset:
 
     Guarantees: what a patient yields depends on that patient's files, the recipe, `seed` and the step alone, in
     whatever order and by however many threads it is fetched; every patient yields the same number of draws.
-    Raises `ConfigError` if some case lacks what the recipe needs.
+    Raises `ConfigError` if some case lacks what the recipe needs, or its label or mask unless `labelled` is False.
     """
 
     def __init__(
@@ -40,11 +40,12 @@ class PatientDataset:
         split: Split,
         seed: int = 0,
         cache: Path | None = None,
+        labelled: bool = True,
     ) -> None:
         self.recipe, self.seed = recipe, seed
         self.task = task_spec(manifest)
         self._cases: dict[str, list[Case]] = {}
-        for case in cases_for(manifest, recipe, split):
+        for case in cases_for(manifest, recipe, split, labelled=labelled):
             self._cases.setdefault(case.patient, []).append(case)
         self.patients = tuple(sorted(self._cases))
         scheme = manifest.label_scheme if self.task.kind == "segmentation" else None

@@ -12,6 +12,7 @@ from dpmed.core.files import sha256_of, write_atomic
 from dpmed.core.folders import RunFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.runconfig import RunConfig
+from dpmed.core.seen import Seen
 from dpmed.engine.prepare import Prepared
 from dpmed.engine.request import TrainRequest
 
@@ -74,6 +75,7 @@ def _config(request: TrainRequest, prepared: Prepared) -> RunConfig:
         seed=request.seed,
         demo_seed=request.demo_seed,
         init_sha256=sha256_of(prepared.start) if prepared.start else None,
+        init_seen=seen.words if (seen := Seen.beside(prepared.start)) is not None else None,
         device=prepared.device,
         engine=prepared.recipe.hardware.engine,
     )

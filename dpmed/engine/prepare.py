@@ -8,6 +8,7 @@ from dpmed.core.errors import ConfigError
 from dpmed.core.folders import DatasetFolder
 from dpmed.core.manifest import Manifest
 from dpmed.core.recipe import Recipe
+from dpmed.core.seen import Seen
 from dpmed.core.specs import ModelSpec, TaskSpec
 from dpmed.data import PatientDataset, model_spec
 from dpmed.engine import curves
@@ -45,10 +46,10 @@ class Prepared:
         return self.data.task.model_copy(update={"loss": self.recipe.loss})
 
 
-def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
+def prepare(request: TrainRequest, *, planning: bool = False, labelled: bool = True) -> Prepared:
     """Check and bind a request. Raises `ConfigError`, `NoInputError`, `DeviceError` or `MismatchError` with the cure.
 
-    While `planning`, the device need not be here.
+    While `planning`, the device need not be here; with `labelled` False, nobody looks whether there is a truth.
     """
     if request.tensorboard:
         curves.check_installed()
@@ -63,12 +64,21 @@ def prepare(request: TrainRequest, *, planning: bool = False) -> Prepared:
         )
     patients = len({case.patient for case in manifest.cases if case.split == "train"})
     recipe, chosen = by_rule(recipe, patients=patients)
+    start = start_file(request.init, recipe.model)
+    seen = Seen.beside(start)
+    if seen is not None and request.private:
+        seen.require_others(manifest)
     data = PatientDataset(
-        manifest, request.data, recipe.data, split="train", seed=request.seed, cache=DatasetFolder(request.data).cache
+        manifest,
+        request.data,
+        recipe.data,
+        split="train",
+        seed=request.seed,
+        cache=DatasetFolder(request.data).cache,
+        labelled=labelled,
     )
     model = model_spec(recipe, manifest)
     check_image_size(model.name, recipe.data.image_size)
-    start = start_file(request.init, recipe.model)
     network, taken = started(model, start, seed=request.seed)
     check_private(network)
     spec = privacy_spec(recipe.privacy, patients=len(data.patients), private=request.private)

@@ -119,9 +119,15 @@ def _training(config: RunConfig, statement: Statement) -> str:
         "noise multiplier": f"{statement.noise_multiplier:.4f}",
         "views of a patient per step": f"{data.draws_per_patient}, {'augmented' if data.augment else 'as they are'}",
         "optimizer": f"{optimizer.name}, learning rate {optimizer.learning_rate:g}, {optimizer.schedule}",
-        "started from": "random weights" if config.init_sha256 is None else f"weights {config.init_sha256[:16]}",
+        "started from": _start(config),
     }
     return _table(("", ""), list(facts.items()))
+
+
+def _start(config: RunConfig) -> str:
+    if config.init_sha256 is None:
+        return "random weights"
+    return f"weights {config.init_sha256[:16]}" + (f", {config.init_seen}" if config.init_seen else "")
 
 
 def _files(run: RunFolder, config: RunConfig) -> str:

@@ -45,6 +45,7 @@ def _radimagenet(layer: str) -> str | None:
     return ".".join(filter(None, (places[number], rest))) if number in places else None
 
 
+_FIRST_OF_STAGE = [0, *accumulate(count for count, *_ in STAGES)]
 _BLOCK = {
     "_expand_conv": "expand.conv",
     "_bn0": "expand.norm",
@@ -57,9 +58,10 @@ _STEM = {"_conv_stem": "stem.conv", "_bn0": "stem.norm"}
 
 
 def _efficientnet(layer: str) -> str | None:
-    """Of lukemelas/EfficientNet-PyTorch and its Lite forms: blocks by number, from first to last."""
+    """Of lukemelas/EfficientNet-PyTorch and its Lite forms: blocks by number, of which the last have no place here."""
     if block := re.fullmatch(r"_blocks\.(\d+)\.(\w+)", layer):
-        return f"blocks.{block[1]}.{_BLOCK[block[2]]}" if block[2] in _BLOCK else None
+        is_used = int(block[1]) < _FIRST_OF_STAGE[-1] and block[2] in _BLOCK
+        return f"blocks.{block[1]}.{_BLOCK[block[2]]}" if is_used else None
     return _STEM.get(layer)
 
 
@@ -73,7 +75,6 @@ _TIMM_BLOCK = {
 }
 _TIMM_FIRST = {"conv_dw": "depthwise.conv", "bn1": "depthwise.norm", "conv_pw": "project.conv", "bn2": "project.norm"}
 _TIMM_STEM = {"conv_stem": "stem.conv", "bn1": "stem.norm"}
-_FIRST_OF_STAGE = [0, *accumulate(count for count, *_ in STAGES)]
 
 
 def _timm_efficientnet(layer: str) -> str | None:

@@ -14,7 +14,7 @@ HEAVY = {
     *("sklearn", "matplotlib", "pydicom", "nibabel", "PIL", "psutil"),
 }
 COMMANDS = [
-    *("ingest", "train", "epsilon", "evaluate", "predict", "export"),
+    *("ingest", "pretrain", "train", "epsilon", "evaluate", "predict", "export"),
     *("demo", "recipes", "doctor", "bench", "study", "reidentify"),
 ]
 

@@ -11,7 +11,7 @@ from dpmed.models import build, catalogue, check_private
 from dpmed.models.norm_free import Gain
 from dpmed.models.standardised import RELU_GAIN, Standardised
 
-CONVOLVES = [name for name in catalogue() if name != "scattering"]
+CONVOLVES = [name for name in catalogue() if name == "unet" or name.endswith("-gn")]
 NETWORKS = [(name, dims) for name in CONVOLVES for dims in (2, 3)]
 
 
