@@ -59,7 +59,7 @@ def efficientnet_lite0(spec: ModelSpec) -> nn.Module:
             blocks.append(_Block(dims, (channels, after), kernel=kernel, stride=first, expansion=expansion))
             channels = after
     layers = OrderedDict(stem=stem, blocks=nn.Sequential(*blocks), pool=MeanAndSpread())
-    return probe(nn.Sequential(layers), 2 * channels, spec.out_channels)
+    return probe(nn.Sequential(layers), 2 * channels, spec.out_channels, kinds=2)
 
 
 def _scaled(published: int, spec: ModelSpec) -> int:

@@ -72,8 +72,19 @@ class Centre(nn.Module):
 
 
 class UnitLength(nn.Module):
-    """Every image's features scaled to length one, so that one clip norm fits the gradients of all patients."""
+    """Every image's features scaled to length one, so that one clip norm fits the gradients of all patients.
+
+    Several kinds of features, `kinds` runs of equal length, are scaled each for itself: the larger does not drown the
+    smaller.
+    """
+
+    def __init__(self, kinds: int = 1) -> None:
+        super().__init__()
+        self.kinds = kinds
 
     def forward(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
         """Nothing stays nothing, and has a finite gradient."""
-        return features * torch.rsqrt(features.square().sum(1, keepdim=True) + TINY)
+        kinds: Tensor = features.unflatten(1, (self.kinds, -1))
+        squares = self.kinds * kinds.square().sum(2, keepdim=True)
+        scaled: Tensor = kinds * torch.rsqrt(squares + TINY)
+        return scaled.flatten(1)

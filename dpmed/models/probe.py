@@ -7,8 +7,8 @@ from torch import nn
 from dpmed.models.layers import Centre, UnitLength
 
 
-def probe(features: nn.Module, count: int, outputs: int) -> nn.Sequential:
-    """`features` (images to "batch feature" of `count`), less `centre`, at length one, then a linear `head`.
+def probe(features: nn.Module, count: int, outputs: int, *, kinds: int = 1) -> nn.Sequential:
+    """`features` (images to "batch feature" of `count`), less `centre`, each kind at one length, then a linear `head`.
 
     The head starts at zero: every patient's first gradient then points from nothing towards the answer, and not from
     random answers.
@@ -16,4 +16,4 @@ def probe(features: nn.Module, count: int, outputs: int) -> nn.Sequential:
     head = nn.Linear(count, outputs)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    return nn.Sequential(OrderedDict(features=features, centre=Centre(count), unit=UnitLength(), head=head))
+    return nn.Sequential(OrderedDict(features=features, centre=Centre(count), unit=UnitLength(kinds), head=head))
