@@ -84,7 +84,7 @@ class UnitLength(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch feature"]:
         """Nothing stays nothing, and has a finite gradient."""
-        kinds: Tensor = features.unflatten(1, (self.kinds, -1))
+        kinds = features.reshape(-1, self.kinds, features.shape[1] // self.kinds)
         squares = self.kinds * kinds.square().sum(2, keepdim=True)
         scaled: Tensor = kinds * torch.rsqrt(squares + TINY)
         return scaled.flatten(1)
