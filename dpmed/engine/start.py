@@ -1,10 +1,13 @@
 """Where a run's weights begin: at random, at a file's, or at those of an installed package."""
 
 import importlib.util
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import torch
-from torch import nn
+from safetensors.torch import load
+from torch import Tensor, nn
 
 from dpmed.core.errors import ConfigError
 from dpmed.core.folders import RunFolder
@@ -18,7 +21,8 @@ PACKAGES = {
         "models/efficientnet-lite0-57934424.pth",
     )
 }
-"""The package that holds a network's published weights, and their file in it."""
+"""The package that holds a network's published weights, and their file in it, whose name has its digest."""
+CENTRE = "centre.value"
 
 
 def start_file(init: Path | None, model: ModelRecipe) -> Path | None:
@@ -58,8 +62,23 @@ def _packaged(model: ModelRecipe) -> Path:
 
 
 def started(model: ModelSpec, start: Path | None, *, seed: int) -> tuple[nn.Module, Taken | None]:
-    """A network with seeded random weights, and over them those of a file; `MismatchError` where they do not fit."""
+    """A network with seeded random weights, and over them those of a file; `MismatchError` where they do not fit.
+
+    Weights of a package bring no centre: theirs is the one that dpmed ships.
+    """
     torch.manual_seed(seed)
     network = build(model.plain)
     taken = None if start is None else take_weights(network, start)
+    if taken is not None and CENTRE in taken.new and (centre := _centre_of(start)) is not None:
+        network.load_state_dict({CENTRE: centre}, strict=False)
+        taken = replace(taken, new=tuple(name for name in taken.new if name != CENTRE))
     return for_training(network, model), taken
+
+
+def _centre_of(start: Path | None) -> Tensor | None:
+    """The mean of features of a package's weights over generated phantoms, from `dpmed pretrain --method centre`."""
+    for (name, kind), (_, file) in PACKAGES.items():
+        if start is not None and start.name == Path(file).name:
+            shipped = resources.files("dpmed.models").joinpath(f"centres/{name}-{kind}.safetensors")
+            return load(shipped.read_bytes())["value"]
+    return None
