@@ -4,11 +4,13 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from torch import fx
 
 from dpmed.backends import open_backend
 from dpmed.backends.conformance import synthetic_patients
@@ -147,6 +149,16 @@ def test_so_many_workers_sum_what_one_does(workers, tmp_path):
     again = [backend.clipped_sum(PATIENTS).values for _ in range(2)]
     assert all(torch.equal(again[0][name], again[1][name]) for name in again[0])
     backend.close()
+
+
+def test_the_network_is_traced_before_its_copies_work_side_by_side(monkeypatch):
+    """While torch.fx traces, no other thread may run any network."""
+    tracing, trace = [], fx.symbolic_trace
+    monkeypatch.setattr(fx, "symbolic_trace", lambda model: tracing.append(threading.current_thread()) or trace(model))
+    backend = _opened(ipu_workers=2)
+    backend.clipped_sum(PATIENTS[:1])
+    backend.close()
+    assert set(tracing) == {threading.main_thread()}
 
 
 def test_a_worker_that_dies_takes_the_step_with_it():

@@ -63,15 +63,18 @@ def anatomy(model: ModelSpec, task: TaskSpec, *, size: Sequence[int], draws: int
     return taken_apart(build(model), task.kind, (draws, model.in_channels, *size))
 
 
-def taken_apart(network: nn.Module, kind: str, shape: Sequence[int]) -> Anatomy:
-    """Any network, for one patient whose images have this shape; `kind` is the task's."""
+def taken_apart(network: nn.Module, kind: str, shape: Sequence[int], *, nodes: Sequence[Node] | None = None) -> Anatomy:
+    """Any network, for one patient whose images have this shape; `kind` is the task's.
+
+    Where threads work beside each other the `nodes` of its graph are given: torch.fx traces for one thread at a time.
+    """
     with torch.device("meta"):
         image = torch.empty(*shape)
         weights = {
             name: torch.empty(weight.shape).requires_grad_(weight.requires_grad)
             for name, weight in network.named_parameters()
         }
-    return _Walk(weights, image).through(graph_of(network), kind)
+    return _Walk(weights, image).through(nodes or graph_of(network), kind)
 
 
 @dataclass

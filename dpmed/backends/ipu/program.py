@@ -140,7 +140,7 @@ class Program:
 
     def _plan(self, patient: PatientTensors) -> None:
         flags = self._job.flags
-        layers = taken_apart(self._job.model, self._job.task.kind, patient.inputs.shape).layers
+        layers = taken_apart(self._job.model, self._job.task.kind, patient.inputs.shape, nodes=self._nodes).layers
         sizes = Sizes(half=flags.precision == "float16")
         placed = placement_on(layers, sizes, ipus=flags.ipu_count, recompute=flags.ipu_recompute)
         self._worker.ask("plan", self._job.plan(placed.ipus), seconds=CALL_SECONDS)
