@@ -1,5 +1,7 @@
 """ResNets for slices and volumes, with GroupNorm or with the fixed statistics of published weights."""
 
+from typing import Any
+
 from monai.networks.nets.resnet import ResNet, ResNetBlock, ResNetBottleneck
 from torch import nn
 
@@ -8,34 +10,19 @@ from dpmed.models.layers import AFFINE, RELU, Layer, group_norm
 from dpmed.models.probe import probe
 
 
-class _Block(ResNetBlock):
-    """MONAI's basic block, whose network passes it neither activation nor normalisation."""
+class _KeepingInputs:
+    """MONAI's network passes its blocks no activation, and theirs overwrites its input."""
 
-    def __init__(
-        self,
-        in_planes: int,
-        planes: int,
-        spatial_dims: int,
-        stride: int = 1,
-        downsample: nn.Module | None = None,
-        norm: Layer | str = "group",
-    ) -> None:
-        super().__init__(in_planes, planes, spatial_dims, stride, downsample, act=RELU, norm=norm)
+    def __init__(self, *sizes: Any, **options: Any) -> None:
+        super().__init__(*sizes, act=RELU, **options)  # type: ignore[call-arg]  # of the block it is put before
 
 
-class _Bottleneck(ResNetBottleneck):
-    """MONAI's block of three convolutions, likewise."""
+class _Block(_KeepingInputs, ResNetBlock):
+    pass
 
-    def __init__(
-        self,
-        in_planes: int,
-        planes: int,
-        spatial_dims: int,
-        stride: int = 1,
-        downsample: nn.Module | None = None,
-        norm: Layer | str = "group",
-    ) -> None:
-        super().__init__(in_planes, planes, spatial_dims, stride, downsample, act=RELU, norm=norm)
+
+class _Bottleneck(_KeepingInputs, ResNetBottleneck):
+    pass
 
 
 class _ResNet(ResNet):
