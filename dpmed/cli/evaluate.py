@@ -1,8 +1,8 @@
 """`dpmed evaluate`: a run's results on patients it has not seen."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Group, RenderableType
@@ -12,7 +12,6 @@ from rich.table import Table
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.core.choices import Device
-from dpmed.core.events import Note, Progress
 from dpmed.core.folders import RunFolder
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def evaluate(
         sweep=[RunFolder(one) for one in sweep or ()],
         smallest_group=smallest_group,
     )
-    evaluation = _follow(events, output)
+    evaluation: Evaluation = output.follow(events)
     results = results_folder(folder, split, out)
     output.show(_page(evaluation))
     output.say(f"results and report: {escape(str(results / PAGE))}; to hand on: {escape(str(folder.release))}/")
@@ -75,19 +74,6 @@ def evaluate(
         {"run": str(run), **evaluation.summary(), **{name: str(path) for name, path in places.items()}},
         next_command=f"dpmed epsilon {run}",
     )
-
-
-def _follow(events: Iterator[Any], output: Output) -> "Evaluation":
-    done: Any = None
-    with output.progress() as meter:
-        for event in events:
-            if isinstance(event, Progress):
-                meter.update(event)
-            elif isinstance(event, Note):
-                output.detail(escape(event.text))
-            else:
-                done = event
-    return done  # type: ignore[no-any-return]
 
 
 def _page(evaluation: "Evaluation") -> Group:

@@ -1,8 +1,6 @@
 """`dpmed ingest`: scans in, a scrubbed dataset out."""
 
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +11,7 @@ from rich.table import Table
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.cli.reidentify import lock_of_crosswalk
+from dpmed.cli.stopping import stoppable
 from dpmed.core.choices import Faces, OutputFormat, Pixels, Task
 from dpmed.core.errors import ConfigError, ExitCode, InterruptedRun
 
@@ -133,7 +132,7 @@ def _run(request: "IngestRequest", output: Output) -> "IngestResult":
     from dpmed.ingest.run import ingest
 
     try:
-        with _stoppable(), output.progress() as meter:
+        with stoppable(), output.progress() as meter:
             for event in ingest(request):
                 if isinstance(event, Progress):
                     meter.update(event)
@@ -146,16 +145,6 @@ def _run(request: "IngestRequest", output: Output) -> "IngestResult":
             "interrupted; what is finished is kept", hint="go on with the same command and --resume"
         ) from None
     raise AssertionError("an ingest ends with IngestDone")
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Whoever ends the program politely, as schedulers do, is answered like Ctrl-C: nothing half written stays."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _limit(out: Path, epsilon: float, delta: float) -> None:

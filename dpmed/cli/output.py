@@ -1,7 +1,7 @@
 """How a command talks: data on stdout, talk on stderr, one JSON object with --json, progress only on a terminal."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dpmed import __version__
 from dpmed.core.errors import DpmedError, ExitCode
+from dpmed.core.events import Note
 from dpmed.core.events import Progress as Done
 
 
@@ -83,6 +84,19 @@ class Output:
         )
         with Progress(*columns, console=talk, disable=self.quiet or not talk.is_terminal, transient=True) as bars:
             yield Meter(bars)
+
+    def follow(self, events: Iterable[Any]) -> Any:
+        """Show notes, and progress as bars, while events come; the result, which is the event of another kind."""
+        result = None
+        with self.progress() as meter:
+            for event in events:
+                if isinstance(event, Done):
+                    meter.update(event)
+                elif isinstance(event, Note):
+                    self.detail(escape(event.text))
+                else:
+                    result = event
+        return result
 
     def _envelope(self, status: str) -> dict[str, Any]:
         return {"schema": f"dpmed.{self.command}/1", "status": status, "dpmed_version": __version__}

@@ -12,7 +12,6 @@ from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
 from dpmed.core.choices import Device
 from dpmed.core.errors import ExitCode, InterruptedRun
-from dpmed.core.events import Progress
 from dpmed.core.folders import RunFolder
 
 if TYPE_CHECKING:
@@ -58,17 +57,10 @@ def predict(
 def _follow(request: "PredictRequest", output: Output) -> "PredictDone":
     from dpmed.predict.run import predict as answers
 
-    done: Any = None
     try:
-        with output.progress() as meter:
-            for event in answers(request):
-                if isinstance(event, Progress):
-                    meter.update(event)
-                else:
-                    done = event
+        return output.follow(answers(request))  # type: ignore[no-any-return]
     except KeyboardInterrupt:
         raise InterruptedRun("interrupted; no table was written", hint="run it again with a new --out") from None
-    return done  # type: ignore[no-any-return]
 
 
 def _payload(run: Path, done: "PredictDone") -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """`dpmed study`: many trainings of one question, and the page of what they found."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,12 +10,12 @@ from rich.table import Table
 from dpmed.cli.evaluate import as_table
 from dpmed.cli.options import Json, Quiet, Verbose
 from dpmed.cli.output import Output
+from dpmed.cli.stopping import stoppable
 from dpmed.core.errors import ExitCode
-from dpmed.core.events import Note, Progress
 
 if TYPE_CHECKING:
     from dpmed.study.result import StudyResult
-    from dpmed.study.run import Planned, StudyRequest
+    from dpmed.study.run import Planned
 
 study = typer.Typer(help="Train variants of a recipe over epsilons, seeds and folds, and say what they gain.")
 
@@ -53,14 +50,14 @@ def run(
     """Train every variant at every epsilon, with every seed and fold; going on where it was stopped."""
     output = Output("study", json=json, quiet=quiet, verbose=verbose)
     from dpmed.study.plan import load_study
-    from dpmed.study.run import StudyRequest, plan
+    from dpmed.study.run import StudyRequest, plan, run_study
 
     request = StudyRequest(load_study(file), data, out, workers, tuple(only or ()), keep)
     if dry_run:
         _show_plan(output, plan(request))
         return
-    with _stoppable():
-        result = _follow(request, output)
+    with stoppable():
+        result: StudyResult = output.follow(run_study(request))
     _show(output, result, out)
     if result.failed:
         raise typer.Exit(int(ExitCode.PARTIAL))
@@ -81,31 +78,6 @@ def page(
     pictures = write_page(studies, to)
     output.say(f"written: {escape(str(to))} and {len(pictures)} pictures beside it")
     output.finish({"page": str(to), "pictures": list(pictures)})
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Whoever ends the program politely, as schedulers do, is answered like Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _follow(request: "StudyRequest", output: Output) -> "StudyResult":
-    from dpmed.study.run import run_study
-
-    done: Any = None
-    with output.progress() as meter:
-        for event in run_study(request):
-            if isinstance(event, Progress):
-                meter.update(event)
-            elif isinstance(event, Note):
-                output.detail(escape(event.text))
-            else:
-                done = event
-    return done  # type: ignore[no-any-return]
 
 
 def _show_plan(output: Output, planned: "Planned") -> None:
