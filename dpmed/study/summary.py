@@ -103,7 +103,7 @@ def _row(study: Study, place: tuple[str, float | None], grid: Grid, folds: Seque
         seeds=len(seeds),
         folds=len(folds),
         value=found.value,
-        value_ci=interval(found),
+        value_ci=_within(interval(found)),
         per_seed=tuple(found.values.mean(axis=0).tolist()),
         pooled=float(np.mean([_pooled(grid, seed, folds) for seed in seeds])),
         gain=gain,
@@ -118,6 +118,11 @@ def _row(study: Study, place: tuple[str, float | None], grid: Grid, folds: Seque
         cell_seconds=statistics.median(cell.cell_seconds for cell in used),
         cpu_seconds=statistics.median(cell.cpu_seconds for cell in used),
     )
+
+
+def _within(found: Interval | None) -> Interval | None:
+    """AUROC and Dice are shares, whatever few trainings that differ much would have them be."""
+    return None if found is None else (max(0.0, found[0]), min(1.0, found[1]))
 
 
 def _gain(grid: Grid, base: Grid, folds: Sequence[int]) -> tuple[float | None, Interval | None, int]:

@@ -163,7 +163,11 @@ def test_a_killed_study_loses_what_was_at_work_and_no_more(write_study, data, tm
 def test_ctrl_c_keeps_and_adds_up_what_is_there(write_study, data, tmp_path):
     file, out = write_study(epsilons='["inf"]', seeds="[0, 1, 2, 3]"), tmp_path / "out"
     command = words(file, data, out, "--only", "base")
-    study = subprocess.Popen([sys.executable, "-m", "dpmed", *command], stderr=subprocess.PIPE, text=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    try:
+        study = subprocess.Popen([sys.executable, "-m", "dpmed", *command], stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     while len(files(out)) < 3:
         assert study.poll() is None
         time.sleep(0.05)

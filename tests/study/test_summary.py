@@ -28,7 +28,7 @@ def test_a_value_is_the_mean_over_folds_and_then_over_seeds(write_study, make_ce
     row = rows(study, cells)["base", 8.0]
     assert row.per_seed == pytest.approx((0.75, 1.0))
     assert row.value == pytest.approx(0.875)
-    assert row.value_ci[0] <= 0.875 <= row.value_ci[1]
+    assert 0 <= row.value_ci[0] <= 0.875 <= row.value_ci[1] <= 1
     assert (row.seeds, row.folds, row.gain) == (2, 2, None)
 
 
