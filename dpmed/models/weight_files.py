@@ -1,17 +1,15 @@
 """Weights on disk, as tensors by name: safetensors, and the files that `torch.save` writes."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dpmed.core.errors import ConfigError, MismatchError
+from dpmed.models.torch_files import OtherContentError, read_saved
 
 HOLDERS = ("state_dict", "model_state_dict", "model", "network_weights", "net")
 """Under which of these a published file may keep its tensors, beside an optimizer's or a count of epochs."""
@@ -43,10 +41,9 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _of_torch(path: Path) -> Any:
-    """What is in the file, read by torch's reader of tensors and plain values, which refuses all else."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError):
+        return read_saved(path)
+    except OtherContentError:
         raise MismatchError(
             f"{path.name} cannot be read as tensors alone: it is damaged, or holds objects that would run code",
             hint="fetch it again, or ask its makers for the state_dict alone or for safetensors",
@@ -55,10 +52,10 @@ def _of_torch(path: Path) -> Any:
 
 def _tensors(content: Any) -> dict[str, Tensor]:
     """The tensors by name, wherever the file keeps them."""
-    if isinstance(content, Mapping):
-        for holder in HOLDERS:
-            if isinstance(content.get(holder), Mapping):
-                return _tensors(content[holder])
-        if tensors := {str(name): value for name, value in content.items() if isinstance(value, Tensor)}:
-            return tensors
+    for _ in HOLDERS:  # one may be in another, but a hostile one in itself
+        inner = (content.get(name) for name in HOLDERS) if isinstance(content, Mapping) else ()
+        content = next((one for one in inner if isinstance(one, Mapping)), content)
+    items = content.items() if isinstance(content, Mapping) else ()
+    if tensors := {str(name): value for name, value in items if isinstance(value, Tensor)}:
+        return tensors
     raise MismatchError("the file holds no tensors by name", hint="give a state_dict, as safetensors, .pth or .pt")
