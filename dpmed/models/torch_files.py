@@ -5,8 +5,9 @@ machine here knows tensors, dictionaries, lists and plain values, calls no funct
 first instruction that would have it do otherwise. Forms: the zip archive of torch 1.6 and later, and the one before.
 """
 
-import os
+import io
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -43,37 +44,37 @@ def read_saved(path: Path) -> Any:
 
     Raises `OtherContentError` where there is more or less than that.
     """
-    is_archive = zipfile.is_zipfile(path)
+    read = _of_archive if zipfile.is_zipfile(path) else _of_stream
     try:
-        with path.open("rb") as file:
-            return _of_archive(file) if is_archive else _of_stream(file)
+        with warnings.catch_warnings(action="ignore"):  # of texts that are decoded before they are refused
+            return read(path)
     except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise OtherContentError from error
     except (EOFError, struct.error, zipfile.BadZipFile) as error:
         raise OtherContentError from error
 
 
-def _of_archive(file: IO[bytes]) -> Any:
-    with zipfile.ZipFile(file) as archive:
+def _of_archive(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         (instructions,) = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
         top = instructions.removesuffix("data.pkl")
         _require(all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()))  # as torch does it
         _require(f"{top}byteorder" not in names or archive.read(f"{top}byteorder") == b"little")
-        machine = _Machine(room=_size(file))
-        with archive.open(instructions) as opened:
-            made = machine.run(opened)
+        machine = _Machine(room=path.stat().st_size)
+        made = machine.run(io.BytesIO(archive.read(instructions)))
         for key, storage in machine.storages.items():
             _fill(storage, archive.read(f"{top}data/{key}"))
     return made
 
 
-def _of_stream(file: IO[bytes]) -> Any:
+def _of_stream(path: Path) -> Any:
     """Five runs of instructions (magic, version, machine, content, keys of storages), then numbers, key by key."""
+    file = io.BytesIO(path.read_bytes())  # a read from memory asks for no more than there is
     _require(_Machine().run(file) == MAGIC)
     _Machine().run(file)
     _require(_Machine().run(file)["little_endian"])
-    machine = _Machine(room=_size(file))
+    machine = _Machine(room=path.stat().st_size)
     made = machine.run(file)
     for key in _Machine().run(file):
         storage = machine.storages[key]
@@ -81,10 +82,6 @@ def _of_stream(file: IO[bytes]) -> Any:
         _require(count == storage.numel())
         _fill(storage, file.read(storage.nbytes))
     return made
-
-
-def _size(file: IO[bytes]) -> int:
-    return os.fstat(file.fileno()).st_size
 
 
 def _fill(storage: Tensor, numbers: bytes) -> None:

@@ -56,6 +56,7 @@ def test_published_weights_are_found_in_a_package_that_is_not_imported(package: 
 
 def test_without_the_package_the_command_that_installs_it_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)  # where another test has looked into it
     with pytest.raises(ConfigError, match="not installed") as refusal:
         start_file(None, LITE)
     assert 'pip install "dpmed[pretrained]"' in refusal.value.hint
